@@ -1,0 +1,1 @@
+"""The commands: Hydra entry points, each a page that reads the config, builds, runs and reports."""

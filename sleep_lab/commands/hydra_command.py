@@ -1,0 +1,104 @@
+"""A function of a config as a command: composed by Hydra, with errors of one line."""
+
+import functools
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.tree import Tree
+
+from sleep_lab.errors import InputError, one_line
+from sleep_lab.experiment import require_complete
+from sleep_lab.instantiation import TARGETS, trusted_by_user
+
+CONFIG_PACKAGE = "pkg://sleep_lab.conf"
+TRACEBACK_VARIABLE = "SLEEP_LAB_TRACEBACK"
+"""Environment variable that, when set, shows the traceback of a user's error as well."""
+
+
+def hydra_command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+    """Make a command of a function of a config.
+
+    The command composes `conf/CONFIG_NAME.yaml` with its command line, shows the result as a tree
+    and calls the function. What the user can mend ends in one line on stderr and status 2.
+
+    Args:
+        config_name: the primary config.
+    """
+
+    def decorate(run: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        @functools.wraps(run)
+        def job(config: DictConfig) -> Any:
+            require_complete(config)
+            show(config, f"{config_name} config")
+            return run(config)
+
+        whitelist: dict[str, Any] = {}
+        if "execution_whitelist" in inspect.signature(hydra.main).parameters:
+            whitelist = {"execution_whitelist": [*TARGETS, *trusted_by_user()]}
+        command = hydra.main(
+            version_base="1.3", config_path=CONFIG_PACKAGE, config_name=config_name, **whitelist
+        )(job)
+
+        @functools.wraps(run)
+        def main() -> None:
+            # Hydra prints errors its own way, over many lines, unless it is told to raise them
+            os.environ["HYDRA_FULL_ERROR"] = "1"
+            try:
+                command()
+            except (InputError, HydraException, OmegaConfBaseException) as error:
+                if os.environ.get(TRACEBACK_VARIABLE):
+                    raise
+                sys.stderr.write(f"error: {_message(error)}\n")
+                sys.exit(2)
+            except KeyboardInterrupt:
+                sys.stderr.write("stopped\n")
+                sys.exit(130)
+
+        return main
+
+    return decorate
+
+
+def show(config: DictConfig, title: str) -> None:
+    """Print the resolved config as a tree."""
+    tree = Tree(f"[bold]{title}")
+    for name, value in OmegaConf.to_container(config, resolve=True).items():  # type: ignore[union-attr]
+        _branch(tree, str(name), value)
+    Console(stderr=True).print(tree)
+
+
+def _branch(tree: Tree, name: str, value: Any) -> None:
+    if isinstance(value, Mapping) and value:
+        branch = tree.add(f"[cyan]{name}")
+        for key, inner in value.items():
+            _branch(branch, str(key), inner)
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        branch = tree.add(f"[cyan]{name}")
+        for number, item in enumerate(value):
+            _branch(branch, str(number), item)
+    else:
+        tree.add(Syntax(f"{name}: {value}", "yaml", background_color="default", word_wrap=True))
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, InputError):
+        return one_line(error)
+    # Hydra and OmegaConf end with where in the config they were, which the first lines say too
+    cause = error.__cause__
+    text = one_line(error)
+    if isinstance(cause, OmegaConfBaseException):
+        text = f"{text} {one_line(cause)}"
+    return text
+
+
+logging.captureWarnings(True)

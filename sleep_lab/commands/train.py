@@ -1,0 +1,167 @@
+"""`train.py` and `sleep-lab-train`: one training run, from recordings to a scored model."""
+
+import logging
+import os
+import platform
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from rich.console import Console
+
+import sleep_lab
+from sleep_lab.commands.hydra_command import hydra_command
+from sleep_lab.data import NightPart, SleepDataModule, describe
+from sleep_lab.errors import InputError
+from sleep_lab.evaluation import result_table, write_results
+from sleep_lab.experiment import (
+    architecture_of,
+    plain,
+    preparation_of,
+    prepared_nights,
+    stage_parts,
+    training_signals,
+)
+from sleep_lab.instantiation import instantiate
+from sleep_lab.models import build, fit_standardization
+from sleep_lab.models.weights import load_checkpoint
+from sleep_lab.training import StagingModule
+from sleep_lab.training.wandb_results import finish, log_results
+
+logger = logging.getLogger(__name__)
+
+
+NOISE = (
+    ".*does not have many workers.*",
+    ".*smaller than the logging interval.*",
+    ".*overridden `transfer_batch_to_device`.*",
+    ".*LeafSpec.*",
+)
+"""Lightning's warnings about what is done here on purpose."""
+
+
+def train(config: DictConfig) -> float:
+    """Train, keep the best weights, and score them on the test nights.
+
+    Returns:
+        The best value of `config.monitor`.
+    """
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if config.data.get("folder"):
+        # checkpoints carry the config to wherever they are used
+        config.data.folder = str(Path(config.data.folder).resolve())
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+
+    preparation = preparation_of(config)
+    nights = prepared_nights(config, preparation)
+    context = instantiate(config.context)
+    split = instantiate(config.split)(nights, context.length)
+    trainer = build_trainer(config)
+    data = SleepDataModule(
+        split,
+        context,
+        augmentation=instantiate(config.augmentation) if config.get("augmentation") else None,
+        batch_size=config.loader.batch_size,
+        window_stride=config.loader.window_stride,
+        workers=loading_processes(config.loader.workers, trainer),
+    )
+
+    architecture = architecture_of(config, context, nights[0])
+    model = build(architecture)
+    fit_standardization(model.normalizers, training_signals(split["train"], context))
+    logger.info(
+        "%d parameters, %s nights, %d windows in a training epoch, on %s",
+        model.number_of_parameters,
+        " + ".join(f"{len(parts)} {name}" for name, parts in split.items()),
+        len(data.sampler),
+        trainer.strategy.root_device,
+    )
+    module = StagingModule(
+        model,
+        loss=instantiate(config.loss),
+        optimizer=instantiate(config.optimizer),
+        scheduler=instantiate(config.scheduler) if config.get("scheduler") else None,
+        monitor=config.monitor,
+        combine=config.combine,
+        facts={
+            "architecture": architecture,
+            "preparation": preparation.to_dict(),
+            "config": plain(config),
+            "split": describe(split),
+            "versions": versions(),
+        },
+    )
+    for run_logger in trainer.loggers:
+        run_logger.log_hyperparams(plain(config))
+
+    try:
+        trainer.fit(module, datamodule=data)
+        score_test_nights(config, trainer, split["test"], folder)
+    finally:
+        finish(trainer.loggers)
+    return float(trainer.checkpoint_callback.best_model_score)  # type: ignore[union-attr, arg-type]
+
+
+def score_test_nights(
+    config: DictConfig, trainer: pl.Trainer, parts: Sequence[NightPart], folder: Path
+) -> None:
+    """Stage the test nights with the best weights, in one process; write, log and print the scores.
+
+    Raises:
+        InputError: training ended before its first validation, so that there are no weights.
+    """
+    if not trainer.is_global_zero:
+        return
+    checkpoints = trainer.checkpoint_callback
+    best = Path(getattr(checkpoints, "best_model_path", ""))
+    if not best.is_file():
+        raise InputError(f"no weights were kept in {folder}: train for at least one validation")
+    results = list(stage_parts(load_checkpoint(best).model, parts, config.combine))
+    metrics = write_results(folder, results)
+    log_results(trainer.loggers, folder, metrics)
+    console = Console()
+    console.print(result_table(metrics))
+    console.print(f"run: {folder}\nplots: {folder / 'plots'}", soft_wrap=True)
+
+
+def build_trainer(config: DictConfig) -> pl.Trainer:
+    """The trainer with the config's callbacks and loggers.
+
+    Raises:
+        InputError: an accelerator that is not here, or an argument that Lightning refuses.
+    """
+    callbacks = [instantiate(node) for node in (config.get("callbacks") or {}).values() if node]
+    loggers = [instantiate(node) for node in (config.get("logger") or {}).values() if node]
+    return instantiate(config.trainer, callbacks=callbacks, logger=loggers or False)
+
+
+def loading_processes(wanted: int | str, trainer: pl.Trainer) -> int:
+    """Loading processes; "auto" is none beside a CPU that computes, or up to 8 beside a GPU."""
+    if wanted != "auto":
+        return int(wanted)
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    return 0 if on_cpu else min(8, max(1, (os.cpu_count() or 1) - 1))
+
+
+def versions() -> Mapping[str, str]:
+    """What a result depends on besides its config."""
+    return {
+        "sleep_lab": sleep_lab.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "pytorch_lightning": pl.__version__,
+        "numpy": np.__version__,
+        "h5py": h5py.__version__,
+    }
+
+
+main = hydra_command("train")(train)

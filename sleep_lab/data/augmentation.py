@@ -1,0 +1,43 @@
+"""Augmentations: random changes to the signals of a training batch, drawn by torch's generator.
+
+Torch seeds that generator in every worker from the run's seed, so batches can be reproduced.
+"""
+
+import torch
+from torch import Tensor
+
+from sleep_lab.errors import InputError
+
+
+class KillChannel:
+    """Silence random channels, so that the network does without any of them.
+
+    With `probability`, a window loses n of its C channels for all its epochs, n drawn uniformly
+    from 1 to C - 1. Channels are drawn anew for each window and group.
+
+    Args:
+        probability: of a window losing channels, 0 to 1.
+        spare_one: keep at least one channel; otherwise n goes up to C, as in dreem-learning-open.
+    """
+
+    def __init__(self, probability: float = 0.5, spare_one: bool = True) -> None:
+        if not 0 <= probability <= 1:
+            raise InputError(f"augmentation.probability is from 0 to 1, not {probability}")
+        self.probability = probability
+        self.spare_one = spare_one
+
+    def __call__(self, signals: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The same tensors, (batch, context, channels, samples), silenced in place."""
+        for signal in signals.values():
+            window, channel = self.draw(signal.shape[0], signal.shape[2]).nonzero(as_tuple=True)
+            signal[window, :, channel] = 0.0
+        return signals
+
+    def draw(self, windows: int, channels: int) -> Tensor:
+        """(windows, channels) true where a channel is to be silenced."""
+        most = channels - 1 if self.spare_one else channels
+        if most < 1:
+            return torch.zeros(windows, channels, dtype=torch.bool)
+        number = torch.randint(1, most + 1, (windows, 1))
+        rank = torch.rand(windows, channels).argsort(1).argsort(1)
+        return (rank < number) & (torch.rand(windows, 1) < self.probability)

@@ -1,0 +1,171 @@
+"""From a config to objects: all that training, evaluation and preparation share."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from sleep_lab.data import Context, NightPart
+from sleep_lab.errors import InputError
+from sleep_lab.evaluation import NightResult
+from sleep_lab.inference import Combination, stage
+from sleep_lab.instantiation import TARGETS, instantiate
+from sleep_lab.models import ModuloNet
+from sleep_lab.preparation import Preparation, PreparedNight, prepare_all
+
+logger = logging.getLogger(__name__)
+
+EPOCHS_PER_FIT = 64
+"""Sleep epochs that the normalizers are fitted on at a time."""
+
+
+def plain(node: Any) -> Any:
+    """A config node as plain dicts and lists, interpolations resolved; {} for None."""
+    if node is None:
+        return {}
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def preparation_of(config: DictConfig) -> Preparation:
+    """The preparation that the groups data, preparation and features describe."""
+    return Preparation.from_dict(
+        montage=plain(config.data.montage),
+        processings=plain(config.preparation.processings),
+        features=plain(config.get("features")),
+        allowed=TARGETS,
+    )
+
+
+def prepared_nights(
+    config: DictConfig, preparation: Preparation, allowed: Sequence[str] = TARGETS
+) -> list[PreparedNight]:
+    """All nights of the config's data, prepared.
+
+    Args:
+        config: of a training, an evaluation or a preparation.
+        preparation: what to do with the nights.
+        allowed: the functions that may list them.
+
+    Raises:
+        InputError: there is none, or some night cannot be used.
+    """
+    return prepare_all(
+        instantiate(config.data.nights, allowed=allowed),
+        preparation,
+        Path(config.paths.prepared),
+        config.paths.workers,
+        config.skip_bad_nights,
+    )
+
+
+def architecture_of(config: DictConfig, context: Context, night: PreparedNight) -> dict[str, Any]:
+    """The network that the config describes for nights like this, as `models.build` takes it."""
+    parts = ("encoder", "reducer", "features_encoder", "sequence_encoder")
+    return {
+        "groups": {
+            name: {
+                "channels": len(group.channels),
+                "samples": group.samples * context.joined,
+                "sampling_rate": group.sampling_rate,
+            }
+            for name, group in night.groups.items()
+        },
+        "features": dict(night.features),
+        "context": context.sequence,
+        "normalizer": plain(config.normalizer.operations),
+        **{part: plain(config.get(part)) or None for part in parts},
+    }
+
+
+def training_signals(parts: Sequence[NightPart], context: Context) -> Iterator[dict[str, Tensor]]:
+    """The sleep epochs of the parts, each once, without padding: what normalizers are fitted on.
+
+    Yields:
+        For each group, (epochs, channels, samples); with a concatenated context, of windows that
+        follow one another, so that up to a context of epochs at a part's end is left out.
+    """
+    step = max(1, EPOCHS_PER_FIT // context.joined) * context.joined
+    for part in parts:
+        night = part.night
+        last = part.last - (part.last - part.first) % context.joined
+        for first in range(part.first, last, step):
+            rows = slice(first + night.padding, min(first + step, last) + night.padding)
+            yield {
+                name: torch.from_numpy(night.signals(name)[rows])
+                .unflatten(0, (-1, context.joined))
+                .flatten(1, 2)
+                .transpose(1, 2)
+                for name in night.groups
+            }
+
+
+def stage_parts(
+    model: ModuloNet, parts: Sequence[NightPart], combine: Combination
+) -> Iterator[NightResult]:
+    """Every part staged, with all that tables and pictures want to know of it."""
+    for part in parts:
+        night = part.night
+        rows = slice(part.first + night.padding, part.last + night.padding)
+        drawn = next(iter(night.groups.items()), None)
+        yield NightResult(
+            id=night.id,
+            hypnodensity=stage(model, part, combine),
+            expert=night.hypnogram[part.first : part.last] if night.scored else None,
+            start_time=night.recording_start,
+            signal=None if drawn is None else np.ravel(night.signals(drawn[0])[rows, :, 0]),
+            signal_name="" if drawn is None else drawn[1].channels[0],
+            sampling_rate=0.0 if drawn is None else drawn[1].sampling_rate,
+            first_epoch=night.first_epoch + part.first,
+        )
+
+
+def device_of(name: str) -> torch.device:
+    """The device called so; "auto" is the GPU if there is one.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+        return torch.device(name)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device={name} cannot be used here; take device=cpu") from error
+
+
+def require_complete(config: DictConfig) -> None:
+    """Raise InputError if the config still lacks what only the user knows."""
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        ask = " ".join(f"{key}=..." for key in missing)
+        raise InputError(f"{', '.join(missing)} must be given: add {ask}")
+
+
+def merged_montage(
+    montage: Mapping[str, Sequence[Any]], replacement: Mapping[str, Sequence[str]]
+) -> dict[str, Sequence[Any]]:
+    """The model's montage with the channels of some groups replaced, one for one.
+
+    Raises:
+        InputError: an unknown group, or not as many channels as the model wants.
+    """
+    merged = dict(montage)
+    for group, channels in replacement.items():
+        if group not in montage:
+            raise InputError(
+                f"montage.{group}: the model has no such group; it has {', '.join(montage)}"
+            )
+        if len(channels) != len(montage[group]):
+            raise InputError(
+                f"montage.{group}: the model wants {len(montage[group])} channels "
+                f"({', '.join(map(str, montage[group]))}), not {len(channels)} "
+                f"({', '.join(map(str, channels))})"
+            )
+        merged[group] = channels
+    return merged

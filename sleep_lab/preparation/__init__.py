@@ -1,0 +1,37 @@
+"""Preparation: from a recording to a night that networks can read at once."""
+
+from sleep_lab.preparation.features import EpochCycleIndex, EpochIndex, Feature
+from sleep_lab.preparation.many_nights import prepare_all, prepare_nights
+from sleep_lab.preparation.preparation import Derivation, Preparation
+from sleep_lab.preparation.prepared_night import PreparedGroup, PreparedNight
+from sleep_lab.preparation.processings import (
+    Bandpass,
+    Filter,
+    Padding,
+    Processing,
+    Resample,
+    Signal,
+    WeightedSum,
+)
+from sleep_lab.preparation.store import prepare, processed_signals
+
+__all__ = [
+    "Bandpass",
+    "Derivation",
+    "EpochCycleIndex",
+    "EpochIndex",
+    "Feature",
+    "Filter",
+    "Padding",
+    "Preparation",
+    "PreparedGroup",
+    "PreparedNight",
+    "Processing",
+    "Resample",
+    "Signal",
+    "WeightedSum",
+    "prepare",
+    "prepare_all",
+    "prepare_nights",
+    "processed_signals",
+]

@@ -1,0 +1,28 @@
+"""Nights as people have them: EDF, BDF and h5 files, folders of them, and simulated ones."""
+
+from sleep_lab.recordings.folders import edf_folder, h5_folder, recording_file, sleep_edf
+from sleep_lab.recordings.h5 import write_h5
+from sleep_lab.recordings.night_source import NightFile, NightSource
+from sleep_lab.recordings.opening import open_recording
+from sleep_lab.recordings.recording import Channel, Kind, Recording, SignalSource
+from sleep_lab.recordings.scoring import LengthMismatch
+from sleep_lab.recordings.simulated import SimulatedNight, simulate, simulated_nights
+
+__all__ = [
+    "Channel",
+    "Kind",
+    "LengthMismatch",
+    "NightFile",
+    "NightSource",
+    "Recording",
+    "SignalSource",
+    "SimulatedNight",
+    "edf_folder",
+    "h5_folder",
+    "open_recording",
+    "recording_file",
+    "simulate",
+    "simulated_nights",
+    "sleep_edf",
+    "write_h5",
+]

@@ -1,0 +1,148 @@
+"""A night as it was recorded: channels, signals read on demand, and a scoring if there is one."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sleep_lab.errors import InputError, nearest
+from sleep_lab.stages import SLEEP_EPOCH_S, UNSCORED, W
+
+Kind = Literal["eeg", "eog", "emg", "ecg", "other"]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One recorded signal.
+
+    Attributes:
+        name: as the file has it.
+        kind: eeg, eog, emg, ecg or other.
+        sampling_rate: samples per second.
+        samples: number of samples in the whole file.
+        unit: "uV" for electric signals, otherwise the file's own unit.
+    """
+
+    name: str
+    kind: Kind
+    sampling_rate: float
+    samples: int
+    unit: str = "uV"
+
+
+class SignalSource(Protocol):
+    """Where a recording's samples come from. It holds paths or parameters, never open files."""
+
+    def read(self, channel: int, start: int, stop: int) -> NDArray[np.float32]:
+        """Samples [start, stop) of channel number `channel`, in the channel's unit."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One night. Signals stay in the file until `read` asks for a channel.
+
+    Attributes:
+        id: the night's name, unique in its folder.
+        channels: what was recorded, in the file's order.
+        source: where the samples come from.
+        hypnogram: (epochs,) int8 stage codes, or None if nobody scored the night.
+        start_time: time of the first sample, without time zone, or None: local time in EDF, UTC
+            in h5.
+        origin: what to call the recording in messages: its path.
+        start_s: where the recording starts in its source, in seconds.
+        duration_s: how long it lasts, in seconds.
+    """
+
+    id: str
+    channels: tuple[Channel, ...]
+    source: SignalSource
+    hypnogram: NDArray[np.int8] | None
+    start_time: datetime | None
+    origin: str
+    start_s: float
+    duration_s: float
+
+    @property
+    def epochs(self) -> int:
+        """Number of whole sleep epochs."""
+        # a hundredth of a second: what rounding in a file's header may cost
+        return int((self.duration_s + 0.01) // SLEEP_EPOCH_S)
+
+    def channel(self, name: str) -> Channel:
+        """The channel called `name` (exactly, or else whatever the case of its letters).
+
+        Raises:
+            InputError: no channel has that name; the message lists those that exist.
+        """
+        return self.channels[self._position(name)]
+
+    def read(self, name: str) -> NDArray[np.float32]:
+        """All samples of the channel called `name` within the recording, in the channel's unit.
+
+        Raises:
+            InputError: no channel, or more than one, has that name, or its samples are damaged.
+        """
+        position = self._position(name)
+        channel = self.channels[position]
+        start = round(self.start_s * channel.sampling_rate)
+        stop = min(start + round(self.duration_s * channel.sampling_rate), channel.samples)
+        return self.source.read(position, start, stop)
+
+    def cut(self, first: int, last: int) -> "Recording":
+        """The recording from sleep epoch `first` up to, not including, sleep epoch `last`.
+
+        Raises:
+            InputError: there are no such sleep epochs.
+        """
+        if not 0 <= first < last <= self.epochs:
+            raise InputError(
+                f"{self.origin}: cannot cut sleep epochs {first} to {last} out of {self.epochs}"
+            )
+        offset = first * SLEEP_EPOCH_S
+        return replace(
+            self,
+            hypnogram=None if self.hypnogram is None else self.hypnogram[first:last],
+            start_time=self.start_time and self.start_time + timedelta(seconds=offset),
+            start_s=self.start_s + offset,
+            duration_s=float((last - first) * SLEEP_EPOCH_S),
+        )
+
+    def around_sleep(self, minutes: float) -> "Recording":
+        """The recording from `minutes` before the first to `minutes` after the last sleep epoch.
+
+        Both count from the epoch's onset, and the last sleep epoch is always kept. A recording
+        without a scoring, or with no sleep in it, comes back whole.
+
+        Raises:
+            InputError: `minutes` is negative.
+        """
+        if minutes < 0:
+            raise InputError(
+                f"{self.origin}: {minutes:g} minutes around sleep; 0 or more can be kept"
+            )
+        if self.hypnogram is None:
+            return self
+        asleep = np.flatnonzero((self.hypnogram != W) & (self.hypnogram != UNSCORED))
+        if not asleep.size:
+            return self
+        margin = round(minutes * 60 / SLEEP_EPOCH_S)
+        first = max(0, int(asleep[0]) - margin)
+        last = min(self.epochs, int(asleep[-1]) + max(margin, 1))
+        return self.cut(first, last)
+
+    def _position(self, name: str) -> int:
+        names = [channel.name for channel in self.channels]
+        if name in names:
+            if names.count(name) > 1:
+                raise InputError(
+                    f"{self.origin}: {names.count(name)} channels are called {name!r}; "
+                    "rename them in the file"
+                )
+            return names.index(name)
+        folded = [n.casefold() for n in names]
+        if folded.count(name.casefold()) == 1:
+            return folded.index(name.casefold())
+        raise InputError(f"{self.origin}: no channel {name!r}; {nearest(name, names)}")

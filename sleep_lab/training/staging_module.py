@@ -1,0 +1,125 @@
+"""The LightningModule: a ModuloNet, its loss and optimizer, and validation night by night."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+from torchmetrics import MeanMetric
+
+from sleep_lab.data import Batch, NightPart
+from sleep_lab.evaluation.staging_metric import StagingMetric
+from sleep_lab.inference import Combination, stage
+from sleep_lab.models import ModuloNet
+from sleep_lab.models.weights import CHECKPOINT_KEY
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+SchedulerFactory = Callable[[Optimizer], Any]
+
+
+class StagingModule(pl.LightningModule):
+    """Trains a ModuloNet on windows and validates it on whole nights.
+
+    Args:
+        model: the network, its normalizers fitted.
+        loss: of logits (n, 5) and stages (n,), where -1 does not count.
+        optimizer: makes the optimizer of the parameters.
+        scheduler: makes a learning-rate scheduler of the optimizer; none if None.
+        monitor: metric that a plateau scheduler watches.
+        combine: how windows are combined in validation; see `sleep_lab.inference.stage`.
+        facts: plain data that checkpoints carry, so that they can be used alone.
+
+    Logs train/loss and train/accuracy, and over all validation nights val/loss (the expert stage's
+    mean negative log-probability), val/accuracy, val/cohen_kappa, val/weighted_f1, val/macro_f1 and
+    val/f1_STAGE.
+    """
+
+    def __init__(
+        self,
+        model: ModuloNet,
+        loss: nn.Module,
+        optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory | None = None,
+        monitor: str = "val/accuracy",
+        combine: Combination = "geometric",
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self.optimizer_factory = optimizer
+        self.scheduler_factory = scheduler
+        self.monitor = monitor
+        self.combine = combine
+        self.facts = dict(facts or {})
+        self.train_metric = StagingMetric()
+        self.validation_metric = StagingMetric()
+        self.validation_loss = MeanMetric()
+
+    def forward(self, signals: dict[str, Tensor], features: dict[str, Tensor]) -> Tensor:
+        """Logits of the model, (batch, context, 5)."""
+        return self.model(signals, features)
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Batches of windows go to the device; a night's part stays a reference to its files."""
+        if isinstance(batch, NightPart):
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """The loss of a batch of windows."""
+        del batch_index
+        logits = self.model(batch.signals, batch.features).flatten(0, 1)
+        stages = batch.stages.flatten()
+        loss = self.loss(logits, stages)
+        self.train_metric.update(logits.argmax(1), stages)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.stages))
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the accuracy over the training epoch."""
+        self.log("train/accuracy", self.train_metric.compute()["accuracy"])
+        self.train_metric.reset()
+
+    def validation_step(self, part: NightPart, batch_index: int) -> None:
+        """Stage one night and count what is right."""
+        del batch_index
+        hypnodensity = torch.from_numpy(stage(self.model, part, self.combine)).to(self.device)
+        expert = torch.from_numpy(part.night.hypnogram[part.first : part.last]).to(self.device)
+        self.validation_metric.update(hypnodensity.argmax(1), expert)
+        scored = expert >= 0
+        log_probability = hypnodensity[scored].clamp_min(torch.finfo(torch.float32).tiny).log()
+        self.validation_loss.update(
+            functional.nll_loss(log_probability, expert[scored].long(), reduction="none")
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores over all validation nights."""
+        scores = self.validation_metric.compute()
+        self.log("val/loss", self.validation_loss.compute())
+        self.log_dict({f"val/{name}": value for name, value in scores.items()}, prog_bar=False)
+        self.log("val_accuracy", scores["accuracy"], prog_bar=True, logger=False)
+        self.validation_metric.reset()
+        self.validation_loss.reset()
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer, and the scheduler stepped once a training epoch."""
+        optimizer = self.optimizer_factory(self.model.parameters())
+        if self.scheduler_factory is None:
+            return optimizer
+        scheduler = {
+            "scheduler": self.scheduler_factory(optimizer),
+            "interval": "epoch",
+            "monitor": self.monitor,
+        }
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the facts that make the checkpoint usable without the run's folder."""
+        checkpoint[CHECKPOINT_KEY] = json.dumps(self.facts)

@@ -1,0 +1,156 @@
+"""Windows and batches, against a reading of the files one window at a time."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from sleep_lab.data import Context, KillChannel, NightPart, SleepDataModule, WindowDataset
+from sleep_lab.data.datamodule import StridedSampler
+from sleep_lab.data.windows import training_windows
+from sleep_lab.errors import InputError
+from tests.nights import prepared_night
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory):
+    store = tmp_path_factory.mktemp("store")
+    made = []
+    for seed, epochs in enumerate((30, 25, 40)):
+        hypnogram = np.random.default_rng(seed).integers(-1, 5, epochs).astype(np.int8)
+        made.append(
+            prepared_night(store, f"n{seed}", epochs=epochs, seed=seed, hypnogram=hypnogram)
+        )
+    return made
+
+
+def slow_window(part, first, context):
+    """One window, read epoch by epoch."""
+    night = part.night
+    signals, stages, features = [], [], []
+    for epoch in range(first, first + context.length):
+        row = epoch + night.padding
+        samples = np.fromfile(night.folder / "signals" / "psg.mm", dtype=np.float32)
+        samples = samples.reshape(night.padded_epochs, 300, 2)[row]
+        signals.append(samples.T)
+        inside = part.first <= epoch < part.last
+        stages.append(night.hypnogram[epoch] if inside else -1)
+        features.append(night.feature("epoch_cycle_index")[row])
+    if context.mode == "concatenated":
+        centre = context.length // 2
+        return (
+            np.concatenate(signals, axis=1)[None],
+            stages[centre : centre + 1],
+            [features[centre]],
+        )
+    return np.stack(signals), stages, features
+
+
+@pytest.mark.parametrize("mode", ["sequential", "concatenated"])
+def test_a_batch_holds_what_reading_window_by_window_gives(nights, mode):
+    context = Context(5, mode)
+    parts = [NightPart.whole(nights[0]), NightPart(nights[2], 4, 30, 2, 33)]
+    dataset = WindowDataset(parts, context)
+    indices = np.random.default_rng(0).permutation(len(dataset))[:20]
+    batch = dataset.__getitems__(indices.tolist())
+    assert sorted(zip(batch.night.tolist(), batch.epoch.tolist(), strict=True)) == sorted(
+        zip(dataset.part[indices].tolist(), dataset.first_epoch[indices].tolist(), strict=True)
+    )
+    for row, (part, first) in enumerate(
+        zip(batch.night.tolist(), batch.epoch.tolist(), strict=True)
+    ):
+        signals, stages, features = slow_window(parts[part], first, context)
+        np.testing.assert_array_equal(batch.signals["psg"][row], signals)
+        np.testing.assert_array_equal(batch.stages[row], stages)
+        np.testing.assert_array_equal(batch.features["epoch_cycle_index"][row], features)
+
+
+def test_every_scored_epoch_with_context_on_both_sides_has_a_window(nights):
+    context = Context(9)
+    for part in (NightPart.whole(nights[0]), NightPart(nights[0], 5, 20, 3, 24)):
+        _, first = training_windows([part], context)
+        expected = [
+            centre - 4
+            for centre in range(part.first, part.last)
+            if part.night.hypnogram[centre] >= 0
+            and centre - 4 >= part.visible_first
+            and centre + 4 < part.visible_last
+        ]
+        assert first.tolist() == expected
+        # padding of three epochs lets the night's second, not its first, epoch be a centre
+        assert first.dtype == np.int32
+
+
+def test_no_scored_epoch_with_context_is_an_error(nights):
+    with pytest.raises(InputError, match=r"set context\.length lower"):
+        WindowDataset([NightPart(nights[0], 0, 30, 0, 30)], Context(31))
+
+
+@pytest.mark.parametrize(("length", "mode"), [(20, "sequential"), (0, "sequential"), (3, "both")])
+def test_a_context_that_makes_no_sense_is_refused(length, mode):
+    with pytest.raises(InputError, match=r"context\.(length|mode)"):
+        Context(length, mode)
+
+
+def test_workers_get_facts_and_not_signals(nights):
+    dataset = WindowDataset([NightPart.whole(night) for night in nights], Context(5))
+    dataset[0]
+    assert len(pickle.dumps(dataset)) < 10_000
+
+
+def test_a_training_epoch_shows_every_stride_th_window_from_changing_starts(nights):
+    dataset = WindowDataset([NightPart.whole(night) for night in nights], Context(5))
+    sampler = StridedSampler(dataset, 4)
+    torch.manual_seed(0)
+    seen = set()
+    for _ in range(40):
+        indices = list(sampler)
+        assert len(indices) == len(sampler) == len(dataset) // 4
+        seen.update(indices)
+    assert seen == set(range(len(dataset)))
+    assert sorted(StridedSampler(dataset, 1)) == list(range(len(dataset)))
+
+
+def batches(nights, workers, seed):
+    torch.manual_seed(seed)
+    parts = [NightPart.whole(night) for night in nights]
+    data = SleepDataModule(
+        {"train": parts, "validation": parts, "test": parts},
+        Context(5),
+        KillChannel(0.5),
+        batch_size=8,
+        workers=workers,
+    )
+    return [batch.signals["psg"].clone() for batch in data.train_dataloader()]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_seed_decides_the_batches_and_the_killed_channels(nights, workers):
+    first, again, other = (batches(nights, workers, seed) for seed in (1, 1, 2))
+    assert len(first) > 3
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_kill_channel_silences_as_many_windows_as_asked_and_spares_one_channel():
+    torch.manual_seed(0)
+    killed = KillChannel(0.3).draw(20_000, 5)
+    per_window = killed.sum(1)
+    assert per_window.max() == 4
+    hit = per_window[per_window > 0]
+    assert abs(len(hit) / 20_000 - 0.3) < 0.02
+    counts = torch.bincount(hit, minlength=5)[1:] / len(hit)
+    assert (counts - 0.25).abs().max() < 0.03
+    assert (killed.float().mean(0) - 0.3 * 2.5 / 5).abs().max() < 0.02
+
+    assert KillChannel(1.0, spare_one=False).draw(1000, 3).sum(1).max() == 3
+    assert not KillChannel(1.0).draw(10, 1).any()
+
+
+def test_kill_channel_silences_whole_windows_and_nothing_else():
+    torch.manual_seed(0)
+    signals = torch.ones(64, 3, 10, 4).transpose(2, 3)
+    silenced = KillChannel(0.5)({"psg": signals})["psg"]
+    totals = silenced.sum((1, 3))
+    assert set(totals.flatten().tolist()) == {0.0, 30.0}
