@@ -1,7 +1,7 @@
 """From a config to objects: all that training, evaluation and preparation share."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from sleep_lab.data import Context, NightPart
-from sleep_lab.errors import InputError
+from sleep_lab.errors import InputError, nearest
 from sleep_lab.evaluation import NightResult
 from sleep_lab.inference import Combination, stage
 from sleep_lab.instantiation import TARGETS, instantiate
@@ -137,6 +137,31 @@ def device_of(name: str) -> torch.device:
         return torch.device(name)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device={name} cannot be used here; take device=cpu") from error
+
+
+def whole_number(config: DictConfig, key: str, least: int) -> int:
+    """The config's value at `key`, a whole number of at least `least`.
+
+    Raises:
+        InputError: it is something else.
+    """
+    value = OmegaConf.select(config, key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"{key} is a whole number from {least} on, not {value!r}")
+    return value
+
+
+def one_of(config: DictConfig, key: str, choices: Iterable[str]) -> str:
+    """The config's value at `key`, one of `choices`.
+
+    Raises:
+        InputError: it is another; the message names the nearest.
+    """
+    value = OmegaConf.select(config, key)
+    choices = tuple(choices)
+    if value not in choices:
+        raise InputError(f"{key}={value}: {nearest(str(value), choices)}")
+    return value
 
 
 def require_complete(config: DictConfig) -> None:

@@ -14,11 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from sleep_lab.data import NightPart
-from sleep_lab.errors import InputError
+from sleep_lab.errors import InputError, nearest
 from sleep_lab.models import ModuloNet
 from sleep_lab.preparation import PreparedNight
 
 Combination = Literal["geometric", "arithmetic", "vote"]
+COMBINATIONS = get_args(Combination)
 
 EPOCHS_AT_ONCE = 32
 """Sleep epochs encoded together: enough to keep two cores busy, few enough to stay in cache."""
@@ -44,8 +45,8 @@ def stage(
     Raises:
         InputError: the night does not have the model's signals and features.
     """
-    if combine not in get_args(Combination):
-        raise InputError(f"combine is {', '.join(get_args(Combination))}, not {combine!r}")
+    if combine not in COMBINATIONS:
+        raise InputError(f"combine={combine}: {nearest(combine, COMBINATIONS)}")
     part = NightPart.whole(night) if isinstance(night, PreparedNight) else night
     joined = require_montage(model, part.night)
     length = model.context * joined

@@ -101,10 +101,10 @@ def _check(target: str, whitelist: Sequence[str]) -> None:
         resolved = pkgutil.resolve_name(target)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"config names {target!r}: {one_line(error)}") from error
-    # a whitelisted module also exposes what it imports: sleep_lab.x.os.system is os.system
-    identity = f"{resolved.__module__}.{getattr(resolved, '__qualname__', '')}"
     if not (inspect.isclass(resolved) or inspect.isroutine(resolved)):
         raise refusal
+    # a whitelisted module also exposes what it imports: sleep_lab.x.os.system is os.system
+    identity = f"{resolved.__module__}.{resolved.__qualname__}"
     if target not in whitelist and not _listed(identity, whitelist):
         raise refusal
 

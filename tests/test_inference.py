@@ -149,7 +149,10 @@ def test_a_night_shorter_than_the_context_is_refused(tmp_path):
         stage(model, short)
 
 
-DODH = "C3_M2 F4_M1 F3_F4 F3_M2 F4_O2 F3_O1 FP1_F3 FP1_M2 FP1_O1 FP2_F4 FP2_M1 FP2_O2 EMG ECG EOG1 EOG2"
+DODH = (
+    "C3_M2 F4_M1 F3_F4 F3_M2 F4_O2 F3_O1 FP1_F3 FP1_M2 FP1_O1 FP2_F4 FP2_M1 FP2_O2 "
+    "EMG ECG EOG1 EOG2"
+)
 
 
 class GoldenRecord(Night):

@@ -16,6 +16,7 @@ from sleep_lab.evaluation import result_table, write_results
 from sleep_lab.experiment import (
     device_of,
     merged_montage,
+    one_of,
     plain,
     prepared_nights,
     stage_parts,
@@ -79,8 +80,7 @@ def parts_of(config: DictConfig, trained: TrainedModel) -> tuple[list[NightPart]
         montage = merged_montage(own_montage(trained), plain(config.data.montage))
         nights = prepared_nights(config, with_montage(trained, montage))
         return [NightPart.whole(night) for night in nights], []
-    if config.part not in PARTS:
-        raise InputError(f"part is {', '.join(PARTS)}, not {config.part!r}")
+    one_of(config, "part", PARTS)
     # the nights where the training found them, prepared as they were then
     own = DictConfig({**trained.config, "paths": plain(config.paths)})
     nights = prepared_nights(own, trained.preparation, allowed=NIGHT_TARGETS)

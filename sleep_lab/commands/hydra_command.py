@@ -6,9 +6,11 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -38,9 +40,14 @@ def hydra_command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], C
     def decorate(run: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(run)
         def job(config: DictConfig) -> Any:
-            require_complete(config)
-            show(config, f"{config_name} config")
-            return run(config)
+            logging.captureWarnings(True)
+            try:
+                require_complete(config)
+                show(config, f"{config_name} config")
+                return run(config)
+            except InputError:
+                remove_empty_run(Path(HydraConfig.get().runtime.output_dir))
+                raise
 
         whitelist: dict[str, Any] = {}
         if "execution_whitelist" in inspect.signature(hydra.main).parameters:
@@ -67,6 +74,16 @@ def hydra_command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], C
         return main
 
     return decorate
+
+
+def remove_empty_run(folder: Path) -> None:
+    """Remove a run's folder if it holds nothing but what Hydra put there before the run began."""
+    from_hydra = [*(folder / ".hydra").glob("*.yaml"), *folder.glob("*.log")]
+    if set(folder.rglob("*")) - {folder / ".hydra"} == set(from_hydra):
+        for path in from_hydra:
+            path.unlink()
+        for empty in (folder / ".hydra", folder):
+            empty.rmdir()
 
 
 def show(config: DictConfig, title: str) -> None:
@@ -99,6 +116,3 @@ def _message(error: Exception) -> str:
     if isinstance(cause, OmegaConfBaseException):
         text = f"{text} {one_line(cause)}"
     return text
-
-
-logging.captureWarnings(True)

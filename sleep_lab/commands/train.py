@@ -22,16 +22,19 @@ from sleep_lab.errors import InputError
 from sleep_lab.evaluation import result_table, write_results
 from sleep_lab.experiment import (
     architecture_of,
+    one_of,
     plain,
     preparation_of,
     prepared_nights,
     stage_parts,
     training_signals,
+    whole_number,
 )
+from sleep_lab.inference import COMBINATIONS
 from sleep_lab.instantiation import instantiate
 from sleep_lab.models import build, fit_standardization
 from sleep_lab.models.weights import load_checkpoint
-from sleep_lab.training import StagingModule
+from sleep_lab.training import MONITORS, StagingModule
 from sleep_lab.training.wandb_results import finish, log_results
 
 logger = logging.getLogger(__name__)
@@ -59,6 +62,7 @@ def train(config: DictConfig) -> float:
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message)
+    require_sense(config)
     pl.seed_everything(config.seed, workers=True, verbose=False)
 
     preparation = preparation_of(config)
@@ -131,6 +135,22 @@ def score_test_nights(
     console = Console()
     console.print(result_table(metrics))
     console.print(f"run: {folder}\nplots: {folder / 'plots'}", soft_wrap=True)
+
+
+def require_sense(config: DictConfig) -> None:
+    """Raise InputError on values that would only be met in the middle of a training."""
+    whole_number(config, "seed", 0)
+    whole_number(config, "loader.batch_size", 1)
+    whole_number(config, "loader.window_stride", 1)
+    if config.loader.workers != "auto":
+        whole_number(config, "loader.workers", 0)
+    one_of(config, "combine", COMBINATIONS)
+    one_of(config, "monitor", MONITORS)
+    better = "min" if config.monitor == "val/loss" else "max"
+    if config.monitor_mode != better:
+        raise InputError(
+            f"monitor={config.monitor} gets better as it goes {better}: set monitor_mode={better}"
+        )
 
 
 def build_trainer(config: DictConfig) -> pl.Trainer:

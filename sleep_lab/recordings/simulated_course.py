@@ -17,6 +17,8 @@ _STEPS_PER_EPOCH = SLEEP_EPOCH_S // STEP_S
 # a stage begins up to 12 s before or after the border of the sleep epoch that is scored with it
 _BORDER_STEPS = 6
 
+# epochs before and after that say whether N3 is near
+_NEAR_EPOCHS = 11
 # now and then the brain slips, for seconds, into a stage beside the one that is scored
 _LAPSE = np.array([N1, N2, N1, N2, N1])
 _LAPSE_CHANCE = np.array([0.15, 0.15, 0.15, 0.12, 0.15])
@@ -151,8 +153,9 @@ def _slow_share(
     hypnogram: NDArray[np.int8], stage: NDArray[np.int8], rng: np.random.Generator
 ) -> Floats:
     """Share of time in slow waves: above a fifth is N3 (AASM), and N2 near N3 comes close to it."""
-    near_n3 = np.convolve(hypnogram == N3, np.hanning(23) / np.hanning(23).sum(), mode="same")
     epochs = hypnogram.size
+    weights = np.hanning(2 * _NEAR_EPOCHS + 1)
+    near_n3 = np.convolve(hypnogram == N3, weights / weights.sum())[_NEAR_EPOCHS:][:epochs]
     per_epoch = np.stack(
         [
             np.zeros(epochs),

@@ -13,9 +13,24 @@ from torchmetrics import MeanMetric
 
 from sleep_lab.data import Batch, NightPart
 from sleep_lab.evaluation.staging_metric import StagingMetric
-from sleep_lab.inference import Combination, stage
+from sleep_lab.inference import Combination
+from sleep_lab.inference import stage as stage_night
 from sleep_lab.models import ModuloNet
 from sleep_lab.models.weights import CHECKPOINT_KEY
+from sleep_lab.stages import STAGES
+
+MONITORS = tuple(
+    f"val/{name}"
+    for name in (
+        "loss",
+        "accuracy",
+        "cohen_kappa",
+        "weighted_f1",
+        "macro_f1",
+        *(f"f1_{stage}" for stage in STAGES),
+    )
+)
+"""The validation metrics, any of which may decide about the best weights."""
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], Any]
@@ -90,7 +105,7 @@ class StagingModule(pl.LightningModule):
     def validation_step(self, part: NightPart, batch_index: int) -> None:
         """Stage one night and count what is right."""
         del batch_index
-        hypnodensity = torch.from_numpy(stage(self.model, part, self.combine)).to(self.device)
+        hypnodensity = torch.from_numpy(stage_night(self.model, part, self.combine)).to(self.device)
         expert = torch.from_numpy(part.night.hypnogram[part.first : part.last]).to(self.device)
         self.validation_metric.update(hypnodensity.argmax(1), expert)
         scored = expert >= 0

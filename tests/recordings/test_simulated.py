@@ -86,6 +86,12 @@ def test_signals_last_as_long_as_the_hypnogram_at_any_rate(sampling_rate):
         assert np.isfinite(signal).all()
 
 
+def test_the_shortest_night_is_ten_minutes():
+    night = simulate(hours=1 / 6)
+    assert night.epochs == 20
+    assert night.read("C3-M2").shape == (600 * 128,)
+
+
 def test_a_night_has_the_same_course_at_every_rate():
     slow, fast = (simulate(hours=0.5, sampling_rate=rate).read("E1-M2") for rate in (64, 128))
     slow_s, fast_s = (np.abs(x).reshape(1800, -1).max(1) for x in (slow, fast))

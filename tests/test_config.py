@@ -1,0 +1,141 @@
+"""The config: every option of every group composes and builds, and is described."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+import sleep_lab.conf
+from sleep_lab.commands.train import build_trainer, require_sense
+from sleep_lab.data import Context
+from sleep_lab.errors import InputError
+from sleep_lab.experiment import architecture_of, plain, preparation_of
+from sleep_lab.instantiation import instantiate
+from sleep_lab.models import build, fit_standardization
+from sleep_lab.preparation import PreparedNight
+from sleep_lab.preparation.prepared_night import PreparedGroup
+from tests.nights import recording
+
+CONF = Path(next(iter(sleep_lab.conf.__path__)))
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name[0] != "_")
+OPTIONS = [
+    (group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))
+]
+GIVEN = {
+    ("data", "sleep_edf"): ["data.folder=somewhere"],
+    ("data", "h5_folder"): ["data.folder=somewhere", "data.montage.psg=[A,B]"],
+    ("data", "edf_folder"): ["data.folder=somewhere", "data.montage.psg=[A,B]"],
+    ("split", "named"): ["split.train=[a]", "split.validation=[b]", "split.test=[c]"],
+    ("logger", "wandb"): ["logger.wandb.save_dir=."],
+}
+"""What only the user knows."""
+
+
+def composed(*overrides, name="train"):
+    with initialize_config_module("sleep_lab.conf", version_base="1.3"):
+        config = compose(name, list(overrides), return_hydra_config=True)
+    # the callbacks and loggers write into the run's folder
+    OmegaConf.set_readonly(config.hydra, False)
+    config.hydra.runtime.output_dir = "folder"
+    config.hydra.job.num = 0
+    HydraConfig.instance().set_config(config)
+    return OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+
+
+def facts_of_a_night(config):
+    """A night as this config would prepare it, without its files."""
+    preparation = preparation_of(config)
+    widths = {
+        name: feature(recording(4), 0).shape[1] for name, feature in preparation.features.items()
+    }
+    rate = float(config.preparation.sampling_rate)
+    groups = {
+        name: PreparedGroup(preparation.channels(name), rate) for name in preparation.groups
+    }
+    return PreparedNight(Path(), "night", "person", 4, 0, groups, widths, 0, None, True)
+
+
+def built(config):
+    """The config's model with its normalizers fitted on noise, and a batch for it."""
+    night = facts_of_a_night(config)
+    context: Context = instantiate(config.context)
+    model = build(architecture_of(config, context, night))
+    signals = {
+        name: torch.randn(2, context.sequence, group.channels, group.samples) * 30
+        for name, group in model.groups.items()
+    }
+    epochs = {name: signal.flatten(0, 1) for name, signal in signals.items()}
+    fit_standardization(model.normalizers, [epochs])
+    features = {
+        name: torch.rand(2, context.sequence, width) for name, width in model.features.items()
+    }
+    return model, signals, features
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
+def test_every_option_composes_and_builds_the_model_and_all_around_it(group, option):
+    config = composed(f"{group}={option}", *GIVEN.get((group, option), []))
+    if (group, option) == ("normalizer", "raw"):
+        # simple_sleep reads spectrograms; the message says how to go on
+        with pytest.raises(InputError, match="normalizer=spectrogram"):
+            built(config)
+        return
+    require_sense(config)
+    model, signals, features = built(config)
+    logits = model(signals, features)
+    context = instantiate(config.context)
+    assert logits.shape == (2, context.sequence, 5)
+    stages = torch.randint(-1, 5, (2 * context.sequence,))
+    stages[0] = 2
+    instantiate(config.loss)(logits.flatten(0, 1), stages).backward()
+    optimizer = instantiate(config.optimizer)(model.parameters())
+    if config.get("scheduler"):
+        instantiate(config.scheduler)(optimizer)
+    split = instantiate(config.split)
+    assert callable(split)
+    if config.get("augmentation"):
+        instantiate(config.augmentation)(signals)
+    if config.trainer.accelerator in ("auto", "cpu"):
+        trainer = build_trainer(OmegaConf.create({**plain(config), "logger": {}}))
+        assert trainer.checkpoint_callback.monitor == config.monitor
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
+def test_every_option_says_what_it_is(group, option):
+    text = (CONF / group / f"{option}.yaml").read_text().removeprefix("# @package _global_\n")
+    assert text.startswith("# ")
+
+
+def test_the_context_and_the_sampling_rate_are_typed_once():
+    config = composed("context.length=9", "preparation.sampling_rate=50")
+    assert preparation_of(config).groups["psg"].processings[1].sampling_rate == 50
+    model, _, _ = built(config)
+    assert model.context == 9
+    assert model.groups["psg"].samples == 1500
+
+
+@pytest.mark.parametrize("accelerator", ["gpu", "mps"])
+def test_an_accelerator_that_is_not_here_is_an_error_of_one_line(accelerator):
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("it is here")
+    with pytest.raises(InputError, match=r"cannot build pytorch_lightning\.Trainer: .*") as error:
+        build_trainer(composed(f"trainer={accelerator}", "logger=none"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=-1", "seed is a whole number from 0 on, not -1"),
+        ("loader.batch_size=many", "loader.batch_size is a whole number from 1 on, not 'many'"),
+        ("combine=median", "combine=median: .*available: geometric, arithmetic, vote"),
+        ("monitor=val/acuracy", "did you mean 'val/accuracy'"),
+        ("monitor=val/loss", "set monitor_mode=min"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_before_training(override, message):
+    with pytest.raises(InputError, match=message):
+        require_sense(composed(override))
