@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor
 
 from sleep_lab.data import Context, NightPart
@@ -164,12 +164,27 @@ def one_of(config: DictConfig, key: str, choices: Iterable[str]) -> str:
     return value
 
 
-def require_complete(config: DictConfig) -> None:
-    """Raise InputError if the config still lacks what only the user knows."""
-    missing = sorted(OmegaConf.missing_keys(config))
+def require_complete(config: DictConfig, optional: Sequence[str] = ()) -> None:
+    """Raise InputError if the config still lacks what only the user knows.
+
+    Args:
+        config: the composed config.
+        optional: beginnings of keys that may be missing.
+    """
+    missing = sorted(key for key in missing_keys(config) if not key.startswith(tuple(optional)))
     if missing:
         ask = " ".join(f"{key}=..." for key in missing)
         raise InputError(f"{', '.join(missing)} must be given: add {ask}")
+
+
+def missing_keys(node: Any, prefix: str = "") -> Iterator[str]:
+    """Full keys of all ??? in a config; what refers to them is not counted."""
+    keys = range(len(node)) if isinstance(node, ListConfig) else list(node)
+    for key in keys:
+        if OmegaConf.is_missing(node, key):
+            yield f"{prefix}{key}"
+        elif not OmegaConf.is_interpolation(node, key) and OmegaConf.is_config(node[key]):
+            yield from missing_keys(node[key], f"{prefix}{key}.")
 
 
 def merged_montage(

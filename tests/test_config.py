@@ -21,9 +21,7 @@ from tests.nights import recording
 
 CONF = Path(next(iter(sleep_lab.conf.__path__)))
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name[0] != "_")
-OPTIONS = [
-    (group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))
-]
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 GIVEN = {
     ("data", "sleep_edf"): ["data.folder=somewhere"],
     ("data", "h5_folder"): ["data.folder=somewhere", "data.montage.psg=[A,B]"],
@@ -52,9 +50,7 @@ def facts_of_a_night(config):
         name: feature(recording(4), 0).shape[1] for name, feature in preparation.features.items()
     }
     rate = float(config.preparation.sampling_rate)
-    groups = {
-        name: PreparedGroup(preparation.channels(name), rate) for name in preparation.groups
-    }
+    groups = {name: PreparedGroup(preparation.channels(name), rate) for name in preparation.groups}
     return PreparedNight(Path(), "night", "person", 4, 0, groups, widths, 0, None, True)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from sleep_lab.commands.hydra_command import hydra_command
@@ -77,12 +77,16 @@ def parts_of(config: DictConfig, trained: TrainedModel) -> tuple[list[NightPart]
     if config.recordings is not None:
         return recordings_of(config, trained)
     if config.get("data") is not None:
-        montage = merged_montage(own_montage(trained), plain(config.data.montage))
+        given = config.data.montage
+        named = {
+            group: plain(given[group]) for group in given if not OmegaConf.is_missing(given, group)
+        }
+        montage = merged_montage(own_montage(trained), named)
         nights = prepared_nights(config, with_montage(trained, montage))
         return [NightPart.whole(night) for night in nights], []
     one_of(config, "part", PARTS)
     # the nights where the training found them, prepared as they were then
-    own = DictConfig({**trained.config, "paths": plain(config.paths)})
+    own = DictConfig(dict(trained.config) | {"paths": plain(config.paths)})
     nights = prepared_nights(own, trained.preparation, allowed=NIGHT_TARGETS)
     return restore(trained.split[config.part], nights), []
 
@@ -123,4 +127,5 @@ def with_montage(trained: TrainedModel, montage: dict[str, Any]) -> Preparation:
     return Preparation.from_dict(**facts, allowed=TARGETS)
 
 
-main = hydra_command("evaluate")(evaluate)
+# data without channels of its own takes the model's
+main = hydra_command("evaluate", optional=["data.montage."])(evaluate)

@@ -5,7 +5,7 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ TRACEBACK_VARIABLE = "SLEEP_LAB_TRACEBACK"
 """Environment variable that, when set, shows the traceback of a user's error as well."""
 
 
-def hydra_command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+def hydra_command(
+    config_name: str, optional: Sequence[str] = ()
+) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make a command of a function of a config.
 
     The command composes `conf/CONFIG_NAME.yaml` with its command line, shows the result as a tree
@@ -35,6 +37,7 @@ def hydra_command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], C
 
     Args:
         config_name: the primary config.
+        optional: beginnings of keys that may be left without a value.
     """
 
     def decorate(run: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -42,7 +45,7 @@ def hydra_command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], C
         def job(config: DictConfig) -> Any:
             logging.captureWarnings(True)
             try:
-                require_complete(config)
+                require_complete(config, optional)
                 show(config, f"{config_name} config")
                 return run(config)
             except InputError:
@@ -89,7 +92,7 @@ def remove_empty_run(folder: Path) -> None:
 def show(config: DictConfig, title: str) -> None:
     """Print the resolved config as a tree."""
     tree = Tree(f"[bold]{title}")
-    for name, value in OmegaConf.to_container(config, resolve=True).items():  # type: ignore[union-attr]
+    for name, value in OmegaConf.to_container(config, resolve=True, throw_on_missing=False).items():  # type: ignore[union-attr]
         _branch(tree, str(name), value)
     Console(stderr=True).print(tree)
 

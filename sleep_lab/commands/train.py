@@ -6,6 +6,7 @@ import platform
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -112,7 +113,7 @@ def train(config: DictConfig) -> float:
         score_test_nights(config, trainer, split["test"], folder)
     finally:
         finish(trainer.loggers)
-    return float(trainer.checkpoint_callback.best_model_score)  # type: ignore[union-attr, arg-type]
+    return float(trainer.checkpoint_callback.best_model_score)  # type: ignore[union-attr]
 
 
 def score_test_nights(
@@ -159,9 +160,25 @@ def build_trainer(config: DictConfig) -> pl.Trainer:
     Raises:
         InputError: an accelerator that is not here, or an argument that Lightning refuses.
     """
-    callbacks = [instantiate(node) for node in (config.get("callbacks") or {}).values() if node]
-    loggers = [instantiate(node) for node in (config.get("logger") or {}).values() if node]
+    callbacks, loggers = (all_built(config, group) for group in ("callbacks", "logger"))
     return instantiate(config.trainer, callbacks=callbacks, logger=loggers or False)
+
+
+def all_built(config: DictConfig, group: str) -> list[Any]:
+    """The objects of a group that holds several; those set to null are left out.
+
+    Raises:
+        InputError: an entry does not say what it is, being a change of one that is not there.
+    """
+    built = []
+    for name, node in (config.get(group) or {}).items():
+        if node is not None and "_target_" not in node:
+            raise InputError(
+                f"{group}.{name} has no _target_: {group}={name} is not chosen, or was set to null"
+            )
+        if node is not None:
+            built.append(instantiate(node))
+    return built
 
 
 def loading_processes(wanted: int | str, trainer: pl.Trainer) -> int:

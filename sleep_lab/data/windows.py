@@ -131,7 +131,7 @@ class WindowDataset(Dataset[Batch]):
         wanted = np.asarray(indices, dtype=np.int64)
         wanted = wanted[np.argsort(self.part[wanted], kind="stable")]
         part, first = self.part[wanted], self.first_epoch[wanted]
-        epochs = first[:, None] + np.arange(self.context.length, dtype=np.int32)
+        epochs = (first[:, None] + np.arange(self.context.length)).astype(np.int32)
         bounds = np.flatnonzero(np.diff(part, prepend=-1, append=len(self.parts)))
         runs = [(int(part[a]), slice(a, b)) for a, b in pairwise(bounds)]
 

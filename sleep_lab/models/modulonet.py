@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from sleep_lab.errors import InputError, nearest
 from sleep_lab.instantiation import MODEL_TARGETS, instantiate
 from sleep_lab.models.group_encoder import GroupEncoder, Part, SignalGroup, complete
+from sleep_lab.preparation import Preparation
 from sleep_lab.stages import STAGES
 
 
@@ -34,6 +36,7 @@ class ModuloNet(nn.Module):
 
     Attributes:
         architecture: what `build` was given, if it built the network.
+        preparation: how its recordings are prepared, if it came from a file that says so.
         encoded_width: of an encoded epoch, features not counted.
 
     Raises:
@@ -41,6 +44,7 @@ class ModuloNet(nn.Module):
     """
 
     architecture: dict[str, Any] | None = None
+    preparation: Preparation | None = None
 
     def __init__(
         self,
@@ -131,6 +135,18 @@ class ModuloNet(nn.Module):
             joined = torch.cat([features[name] for name in self.features], dim=-1)
             encoded = torch.cat([encoded, self.features_encoder(joined)], dim=-1)
         return self.classifier(self.sequence_encoder(encoded))
+
+    @classmethod
+    def load(cls, path: Path | str) -> "ModuloNet":
+        """The trained network in a checkpoint, in evaluation mode, with its preparation.
+
+        Raises:
+            InputError: no such file, or none that holds a network of sleep_lab.
+        """
+        # the module that reads files builds networks with this one
+        from sleep_lab.models.weights import load_checkpoint
+
+        return load_checkpoint(Path(path)).model
 
     @property
     def normalizers(self) -> dict[str, nn.Sequential]:

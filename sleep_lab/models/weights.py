@@ -28,7 +28,6 @@ class TrainedModel:
     Attributes:
         model: the network, in evaluation mode.
         preparation: how its nights were prepared.
-        montage: for each group, the channels it was trained on.
         config: the resolved config of its training.
         split: the parts of nights, as `sleep_lab.data.describe` tells them.
     """
@@ -75,5 +74,5 @@ def load_checkpoint(path: Path) -> TrainedModel:
         raise InputError(
             f"{path}: weights do not fit the architecture: {one_line(error)}"
         ) from error
-    preparation = Preparation.from_dict(**facts["preparation"])
-    return TrainedModel(model.eval(), preparation, facts["config"], facts["split"])
+    model.preparation = Preparation.from_dict(**facts["preparation"])
+    return TrainedModel(model.eval(), model.preparation, facts["config"], facts["split"])

@@ -6,8 +6,7 @@ from pathlib import Path
 import h5py
 
 from sleep_lab.errors import InputError
-from sleep_lab.recordings.edf import EdfFile, open_edf
-from sleep_lab.recordings.edf_header import BDF_VERSION, EDF_VERSION
+from sleep_lab.recordings.edf import BDF_VERSION, EDF_VERSION, EdfFile, open_edf
 from sleep_lab.recordings.h5 import H5File
 from sleep_lab.recordings.recording import Recording
 from sleep_lab.recordings.scoring import LengthMismatch, Scoring, with_scoring

@@ -1,3 +1,4 @@
+import re
 from datetime import date, time
 
 import edfio
@@ -196,12 +197,12 @@ def test_a_scoring_outside_the_signals_is_refused_or_cut(tmp_path):
             open_recording(night, other_day, length_mismatch)
 
 
-def test_annotations_count_from_the_header_not_from_the_first_sample(tmp_path):
+def test_a_start_within_a_second_moves_the_annotations_with_the_signals(tmp_path):
     # the night starts 0.75 s after the header's second, and so does its first stage
     header = {"starttime": time(22, 0, 0, 750_000)}
     path = write_edf(tmp_path / "n.edf", 4, stage_annotations(["W", "N1", "N2", "N3"]), **header)
     file = open_edf(path)
-    assert file.texts.annotations[1].onset_s == 30.75
+    assert file.annotations()[1].onset_s == 30
     assert file.scoring(file.local_start).stages.tolist() == [0, 1, 2, 3]
     assert open_recording(path).start_time.time() == time(22, 0, 0, 750_000)
 
@@ -245,12 +246,39 @@ def test_an_empty_annotation_does_not_move_the_start(tmp_path):
     assert open_recording(path).start_time.time() == time(22, 0)
 
 
-def test_an_annotation_that_fills_its_data_record_is_read(tmp_path):
+def test_an_annotation_without_its_final_zero_is_refused_not_lost(tmp_path):
     path = write_scoring(tmp_path / "s.edf", stage_annotations(["W", "N2"]))
     content = path.read_bytes()
-    stripped = content.rstrip(b"\x00")
-    path.write_bytes(stripped.ljust(len(content), b"\x14"))
-    assert open_edf(path).scoring(None).stages.tolist() == [0, 2]
+    path.write_bytes(content.rstrip(b"\x00").ljust(len(content), b"\x14"))
+    with pytest.raises(InputError, match=r"s\.edf: .* data record 0 .* end with a zero"):
+        open_edf(path)
+
+
+def test_a_stage_in_the_place_of_a_records_time_is_refused_not_lost(tmp_path):
+    path = write_scoring(tmp_path / "s.edf", stage_annotations(["W", "N2"]))
+    content = path.read_bytes()
+    untimed = content.replace(b"+0\x14\x14\x00", b"").ljust(len(content), b"\x00")
+    path.write_bytes(untimed)
+    with pytest.raises(InputError, match=r"s\.edf: .* data record 0 do not begin with its time"):
+        open_edf(path)
+
+
+def test_an_empty_annotation_signal_holds_no_annotations(tmp_path):
+    path = write_edf(tmp_path / "n.edf", annotations=[], **at(22, 0))
+    content = re.sub(rb"\+\d+\x14\x14", lambda m: bytes(len(m[0])), path.read_bytes())
+    path.write_bytes(content)
+    recording = open_recording(path)
+    assert recording.hypnogram is None
+    assert recording.start_time.time() == time(22, 0)
+
+
+def test_annotations_that_are_not_utf_8_are_refused(tmp_path):
+    path = write_edf(tmp_path / "n.edf", 4, [edfio.EdfAnnotation(3, 1, "Lights on")])
+    path.write_bytes(path.read_bytes().replace(b"Lights on", b"Lumi\xe8re 1"))
+    with pytest.raises(InputError, match=r"n\.edf: its annotations .* in UTF-8") as error:
+        open_recording(path)
+    assert "\n" not in str(error.value)
+    assert open_edf(path).recording().epochs == 4
 
 
 def test_a_scoring_may_be_spread_over_data_records_of_any_time(tmp_path):
