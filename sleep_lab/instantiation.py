@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import hydra.utils
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sleep_lab.errors import InputError, one_line
@@ -71,11 +72,14 @@ def instantiate(config: Any, *args: Any, allowed: Sequence[str] = TARGETS, **kwa
     try:
         with execution_whitelist(whitelist):
             return hydra.utils.instantiate(config, *args, _convert_="all", **kwargs)
-    except hydra.errors.InstantiationException as error:
-        if isinstance(error.__cause__, InputError):
-            raise error.__cause__ from None
-        cause = error.__cause__ or error
-        raise InputError(f"cannot build {_name(config)}: {one_line(cause)}") from error
+    except InputError:
+        raise
+    except Exception as error:
+        # whatever a part does not like about its arguments; Hydra 1.3 wraps it, 1.4 does not
+        cause = error.__cause__ if isinstance(error, InstantiationException) else error
+        if isinstance(cause, InputError):
+            raise cause from None
+        raise InputError(f"cannot build {_name(config)}: {one_line(cause or error)}") from error
 
 
 def trusted_by_user() -> tuple[str, ...]:

@@ -33,7 +33,7 @@ GIVEN = {
 
 
 def composed(*overrides, name="train"):
-    with initialize_config_module("sleep_lab.conf", version_base="1.3"):
+    with initialize_config_module("sleep_lab.conf", version_base=None):
         config = compose(name, list(overrides), return_hydra_config=True)
     # the callbacks and loggers write into the run's folder
     OmegaConf.set_readonly(config.hydra, False)

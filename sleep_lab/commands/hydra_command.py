@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,8 @@ def hydra_command(
                 remove_empty_run(Path(HydraConfig.get().runtime.output_dir))
                 raise
 
-        whitelist: dict[str, Any] = {}
-        if "execution_whitelist" in inspect.signature(hydra.main).parameters:
-            whitelist = {"execution_whitelist": [*TARGETS, *trusted_by_user()]}
         command = hydra.main(
-            version_base="1.3", config_path=CONFIG_PACKAGE, config_name=config_name, **whitelist
+            config_path=CONFIG_PACKAGE, config_name=config_name, **arguments_of_this_hydra()
         )(job)
 
         @functools.wraps(run)
@@ -64,6 +62,8 @@ def hydra_command(
             # Hydra prints errors its own way, over many lines, unless it is told to raise them
             os.environ["HYDRA_FULL_ERROR"] = "1"
             try:
+                if find_spec(CONFIG_PACKAGE.removeprefix("pkg://")) is None:
+                    raise InputError("sleep_lab is not installed: run pip install --editable .")
                 command()
             except (InputError, HydraException, OmegaConfBaseException) as error:
                 if os.environ.get(TRACEBACK_VARIABLE):
@@ -77,6 +77,13 @@ def hydra_command(
         return main
 
     return decorate
+
+
+def arguments_of_this_hydra() -> dict[str, Any]:
+    """What `hydra.main` wants: 1.3 the version whose defaults hold, 1.4 a whitelist instead."""
+    if "execution_whitelist" in inspect.signature(hydra.main).parameters:
+        return {"execution_whitelist": [*TARGETS, *trusted_by_user()]}
+    return {"version_base": "1.3"}
 
 
 def remove_empty_run(folder: Path) -> None:

@@ -143,6 +143,7 @@ def require_sense(config: DictConfig) -> None:
     whole_number(config, "seed", 0)
     whole_number(config, "loader.batch_size", 1)
     whole_number(config, "loader.window_stride", 1)
+    whole_number(config, "trainer.max_epochs", 1)
     if config.loader.workers != "auto":
         whole_number(config, "loader.workers", 0)
     one_of(config, "combine", COMBINATIONS)

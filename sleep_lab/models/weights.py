@@ -47,17 +47,19 @@ def load_checkpoint(path: Path) -> TrainedModel:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: no checkpoint, or a damaged one; give one that train.py wrote")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         facts = json.loads(content[CHECKPOINT_KEY])
         state = content["state_dict"]
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path}: holds more than weights and plain values, so it is not loaded: "
-            f"{one_line(error)[:120]}"
+            f"{path}: holds more than weights and plain values, so it is not loaded; give a "
+            "checkpoint that train.py wrote"
         ) from error
-    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: no checkpoint, or a damaged one: {one_line(error)}") from error
+    except (OSError, RuntimeError, EOFError) as error:
+        raise InputError(f"{path}: a damaged checkpoint: {one_line(error)[:200]}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: a checkpoint, but not of sleep_lab (no {CHECKPOINT_KEY!r} entry)"

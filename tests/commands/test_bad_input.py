@@ -151,7 +151,7 @@ def test_a_night_shorter_than_the_context(command, nights, tmp_path):
     assert_refused(
         outcome,
         tmp_path,
-        "night-0",
+        "night 'night-",
         "30 sleep epochs, fewer than the context's 31",
         "context.length",
     )
@@ -167,7 +167,8 @@ def test_a_night_shorter_than_the_context(command, nights, tmp_path):
         ("combine=median", "available: geometric, arithmetic, vote"),
         ("normalizer=raw", "set normalizer=spectrogram"),
         ("loader.batch_size=0", "loader.batch_size is a whole number from 1 on"),
-        ("trainer.max_epochs=many", "pytorch_lightning.Trainer"),
+        ("trainer.max_epochs=many", "trainer.max_epochs is a whole number from 1 on"),
+        ("trainer.precision=wide", "cannot build pytorch_lightning.Trainer"),
         ("split.test=0.9", "split.test"),
         ("data=named[", "data=named["),
     ],

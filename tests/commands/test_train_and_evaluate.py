@@ -16,7 +16,7 @@ from sleep_lab.models import ModuloNet
 from sleep_lab.models.weights import load_checkpoint
 from sleep_lab.recordings import simulated_nights, write_h5
 from sleep_lab.stages import STAGES
-from tests.commands.conftest import SMALL
+from tests.conftest import SMALL
 
 
 def result_files(folder):

@@ -1,4 +1,4 @@
-"""A run that all tests of the commands share, and a way to run them."""
+"""A run that tests of the commands share, and a way to run them."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 from tests.commands.running import Runner
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 SMALL = (
     "data.nights.nights=4",
     "data.nights.hours=0.25",
