@@ -8,6 +8,7 @@ run channel by channel, and memory is bounded by a channel.
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -135,17 +136,18 @@ class Filter(ChannelProcessing):
             Bandpass(62, 63, 1, design="bessel", kind="bandstop"),
         )
         fitting = [band for band in stop_bands if band.high_hz < rate / 2]
-        for band in stop_bands:
-            if band not in fitting:
-                logger.info(
-                    "filter: no %g-%g Hz stop band at a sampling rate of %g Hz",
-                    band.low_hz,
-                    band.high_hz,
-                    rate,
-                )
+        left_out = [band for band in stop_bands if band not in fitting]
+        if left_out:
+            _tell_once(rate, ", ".join(f"{band.low_hz:g}-{band.high_hz:g}" for band in left_out))
         cascade = np.concatenate([band.sections(rate) for band in (Bandpass(0.4, 18, 2), *fitting)])
         filter_once = sosfiltfilt if self.zero_phase else sosfilt
         return replace(signal, values=filter_once(cascade, signal.values.astype(np.float64)))
+
+
+@cache
+def _tell_once(rate: float, bands: str) -> None:
+    """Every channel of every night would say the same."""
+    logger.info("filter: no stop band %s Hz, which does not fit below half of %g Hz", bands, rate)
 
 
 @dataclass(frozen=True)
