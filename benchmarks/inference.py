@@ -34,7 +34,9 @@ def network_and_night(store: Path) -> tuple[ModuloNet, PreparedNight]:
     """A SimpleSleepNet of the default config with fresh weights, and a night for it."""
     with initialize_config_module("sleep_lab.conf", version_base="1.3"):
         channels = ",".join(CHANNELS.split())
-        config = compose("train", ["data.nights.nights=1", f"data.channels=[{channels}]"])
+        config = compose(
+            "train", ["data.nights.nights=1", "data.nights.hours=8", f"data.channels=[{channels}]"]
+        )
     print("preparing the night ...", flush=True)
     night = prepare(instantiate(config.data.nights)[0], preparation_of(config), store)
     context: Context = instantiate(config.context)

@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.tree import Tree
@@ -47,7 +48,7 @@ def hydra_command(
             logging.captureWarnings(True)
             try:
                 require_complete(config, optional)
-                show(config, f"{config_name} config")
+                rank_zero_only(show)(config, f"{config_name} config")
                 return run(config)
             except InputError:
                 remove_empty_run(Path(HydraConfig.get().runtime.output_dir))

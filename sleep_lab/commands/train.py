@@ -46,6 +46,7 @@ NOISE = (
     ".*smaller than the logging interval.*",
     ".*overridden `transfer_batch_to_device`.*",
     ".*LeafSpec.*",
+    ".*sync_dist=True.*",  # torchmetrics has already joined the processes' counts
 )
 """Lightning's warnings about what is done here on purpose."""
 
@@ -78,16 +79,17 @@ def train(config: DictConfig) -> float:
         batch_size=config.loader.batch_size,
         window_stride=config.loader.window_stride,
         workers=loading_processes(config.loader.workers, trainer),
+        seed=config.seed,
     )
 
     architecture = architecture_of(config, context, nights[0])
     model = build(architecture)
     fit_standardization(model.normalizers, training_signals(split["train"], context))
     logger.info(
-        "%d parameters, %s nights, %d windows in a training epoch, on %s",
+        "%d parameters, %s nights, %d training windows, on %s",
         model.number_of_parameters,
         " + ".join(f"{len(parts)} {name}" for name, parts in split.items()),
-        len(data.sampler),
+        len(data.windows),
         trainer.strategy.root_device,
     )
     module = StagingModule(

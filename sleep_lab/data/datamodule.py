@@ -1,44 +1,87 @@
 """The LightningDataModule: loaders over the parts of a split."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
 
 from sleep_lab.data.parts import NightPart, Split
 from sleep_lab.data.windows import Augmentation, Batch, Context, WindowDataset
 from sleep_lab.errors import InputError
 
 
-class StridedSampler(Sampler[int]):
+class StridedSampler(DistributedSampler[int]):
     """Shuffled windows, every `stride`-th of each part, from another start each training epoch.
 
     Neighbouring windows share most of their signals. A stride of the context's length shows every
-    sleep epoch once in a training epoch; 1 shows every window.
+    sleep epoch once in a training epoch; 1 shows every window. The draw depends on the seed and the
+    number of the training epoch alone; several processes share it out.
+
+    Args:
+        dataset: the windows.
+        stride: 1 or more.
+        seed: of the draws.
+        processes: how many train together.
+        rank: which of them this one is.
     """
 
-    def __init__(self, dataset: WindowDataset, stride: int) -> None:
+    def __init__(
+        self, dataset: WindowDataset, stride: int, seed: int = 0, processes: int = 1, rank: int = 0
+    ) -> None:
         if stride < 1:
             raise InputError(f"loader.window_stride is 1 or more, not {stride}")
+        super().__init__(dataset, num_replicas=processes, rank=rank, seed=seed)
         self.stride = stride
         self.part = torch.from_numpy(dataset.part).long()
         self.first_epoch = torch.from_numpy(dataset.first_epoch).long()
         self.parts = len(dataset.parts)
 
     def __len__(self) -> int:
-        """Windows in a training epoch, on average over the starts."""
-        return max(1, len(self.part) // self.stride)
+        """Windows of this process in a training epoch: the same number in each."""
+        return max(1, len(self.part) // (self.stride * self.num_replicas))
 
     def __iter__(self) -> Iterator[int]:
-        """Indices of windows, drawn with torch's generator."""
-        start = torch.randint(self.stride, (self.parts,))
+        """Indices of this process's windows."""
+        generator = torch.Generator()
+        generator.manual_seed(
+            int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0])
+        )
+        start = torch.randint(self.stride, (self.parts,), generator=generator)
         due = (self.first_epoch - start[self.part]) % self.stride == 0
         indices = due.nonzero().squeeze(1)
-        shuffled = indices[torch.randperm(len(indices))]
-        # Lightning counts batches ahead, so every training epoch has the same number of windows
-        yield from shuffled.repeat(2)[: len(self)].tolist()
+        shuffled = indices[torch.randperm(len(indices), generator=generator)]
+        # some starts give a window less: those are filled up from the beginning
+        filled = shuffled.repeat(2)[: len(self) * self.num_replicas]
+        yield from filled[self.rank :: self.num_replicas].tolist()
+
+
+class EachPartOnce(DistributedSampler[int]):
+    """The parts in order, shared out among processes without repeating any.
+
+    Raises:
+        InputError: there are more processes than parts.
+    """
+
+    def __init__(self, parts: Sequence[NightPart], processes: int, rank: int) -> None:
+        if processes > len(parts):
+            raise InputError(
+                f"{processes} processes cannot share {len(parts)} validation nights; set "
+                f"trainer.devices={len(parts)} or less, or give validation more nights"
+            )
+        super().__init__(parts, num_replicas=processes, rank=rank, shuffle=False)  # type: ignore[arg-type]
+        self.order = range(rank, len(parts), processes)
+
+    def __len__(self) -> int:
+        """Parts of this process."""
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[int]:
+        """Indices of this process's parts."""
+        return iter(self.order)
 
 
 class SleepDataModule(pl.LightningDataModule):
@@ -51,6 +94,7 @@ class SleepDataModule(pl.LightningDataModule):
         batch_size: windows in a batch.
         workers: loading processes; 0 loads in the training process.
         window_stride: see StridedSampler.
+        seed: of the order of windows.
     """
 
     def __init__(
@@ -61,6 +105,7 @@ class SleepDataModule(pl.LightningDataModule):
         batch_size: int = 32,
         workers: int = 0,
         window_stride: int = 1,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -70,14 +115,16 @@ class SleepDataModule(pl.LightningDataModule):
         self.batch_size = batch_size
         self.workers = workers
         self.windows = WindowDataset(split["train"], context, augmentation)
-        self.sampler = StridedSampler(self.windows, window_stride)
+        self.window_stride = window_stride
+        self.seed = seed
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of training windows."""
+        processes, rank = self._place()
         return DataLoader(
             self.windows,
             batch_size=self.batch_size,
-            sampler=self.sampler,
+            sampler=StridedSampler(self.windows, self.window_stride, self.seed, processes, rank),
             collate_fn=_as_it_is,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
@@ -86,11 +133,19 @@ class SleepDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[NightPart]:
         """The validation parts, one at a time; the model reads each night as it needs it."""
+        parts = self.split["validation"]
         return DataLoader(
-            self.split["validation"],  # type: ignore[arg-type]
+            parts,  # type: ignore[arg-type]
             batch_size=None,
+            sampler=EachPartOnce(parts, *self._place()),
             collate_fn=_as_it_is,
         )
+
+    def _place(self) -> tuple[int, int]:
+        """How many processes train, and which of them this is."""
+        if self.trainer is None:
+            return 1, 0
+        return self.trainer.world_size, self.trainer.global_rank
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sleep_lab.data import Context, KillChannel, NightPart, SleepDataModule, WindowDataset
-from sleep_lab.data.datamodule import StridedSampler
+from sleep_lab.data.datamodule import EachPartOnce, StridedSampler
 from sleep_lab.data.windows import training_windows
 from sleep_lab.errors import InputError
 from tests.nights import prepared_night
@@ -102,14 +102,27 @@ def test_workers_get_facts_and_not_signals(nights):
 def test_a_training_epoch_shows_every_stride_th_window_from_changing_starts(nights):
     dataset = WindowDataset([NightPart.whole(night) for night in nights], Context(5))
     sampler = StridedSampler(dataset, 4)
-    torch.manual_seed(0)
     seen = set()
-    for _ in range(40):
+    for number in range(40):
+        sampler.set_epoch(number)
         indices = list(sampler)
+        assert indices == list(sampler)
         assert len(indices) == len(sampler) == len(dataset) // 4
         seen.update(indices)
     assert seen == set(range(len(dataset)))
     assert sorted(StridedSampler(dataset, 1)) == list(range(len(dataset)))
+
+
+def test_processes_share_out_windows_and_nights(nights):
+    parts = [NightPart.whole(night) for night in nights]
+    dataset = WindowDataset(parts, Context(5))
+    shares = [list(StridedSampler(dataset, 1, seed=3, processes=2, rank=r)) for r in (0, 1)]
+    assert len(shares[0]) == len(shares[1]) == len(dataset) // 2
+    assert len(set(shares[0] + shares[1])) == 2 * (len(dataset) // 2)
+    validated = [list(EachPartOnce(parts, 2, rank)) for rank in (0, 1)]
+    assert sorted(validated[0] + validated[1]) == [0, 1, 2]
+    with pytest.raises(InputError, match=r"4 processes cannot share 3 .*trainer\.devices=3"):
+        EachPartOnce(parts, 4, 0)
 
 
 def batches(nights, workers, seed):
@@ -121,6 +134,7 @@ def batches(nights, workers, seed):
         KillChannel(0.5),
         batch_size=8,
         workers=workers,
+        seed=seed,
     )
     return [batch.signals["psg"].clone() for batch in data.train_dataloader()]
 
