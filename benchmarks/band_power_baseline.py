@@ -22,7 +22,7 @@ from sleep_lab.commands.evaluate import checkpoint_of
 from sleep_lab.data import NightPart, restore
 from sleep_lab.evaluation import Scores, evaluate
 from sleep_lab.experiment import plain, prepared_nights, stage_parts
-from sleep_lab.models.weights import load_checkpoint
+from sleep_lab.models.weights import TrainedModel, load_checkpoint
 
 BANDS_HZ = ((0.5, 4), (4, 8), (8, 12), (12, 16), (16, 30))
 
@@ -58,12 +58,9 @@ def line(name: str, scores: Scores) -> str:
     )
 
 
-def main() -> None:
-    """Fit, score and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("run", type=Path, help="a run's folder or a checkpoint")
-    trained = load_checkpoint(checkpoint_of(parser.parse_args().run))
-    with initialize_config_module("sleep_lab.conf", version_base="1.3"):
+def compared(trained: TrainedModel) -> tuple[Scores, Scores, float]:
+    """Scores of the regression and of the network, pooled, and the most frequent stage's share."""
+    with initialize_config_module("sleep_lab.conf", version_base=None):
         paths = plain(compose("train").paths)
     config = DictConfig(dict(trained.config) | {"paths": paths})
     nights = prepared_nights(config, trained.preparation)
@@ -76,10 +73,19 @@ def main() -> None:
         [result.hypnogram for result in stage_parts(trained.model, test, config.combine)]
     )
     expert = np.concatenate([part.night.hypnogram[part.first : part.last] for part in test])
-    share = np.bincount(expert[expert >= 0]).max() / (expert >= 0).sum()
-    print(f"pooled over {len(test)} test nights; the most frequent stage is {share:.3f} of epochs")
-    print(line("logistic regression", evaluate(regression.predict(powers), stages)))
-    print(line("network", evaluate(network, expert)))
+    share = float(np.bincount(stages).max() / len(stages))
+    return evaluate(regression.predict(powers), stages), evaluate(network, expert), share
+
+
+def main() -> None:
+    """Fit, score and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("run", type=Path, help="a run's folder or a checkpoint")
+    trained = load_checkpoint(checkpoint_of(parser.parse_args().run))
+    regression, network, share = compared(trained)
+    print(f"most frequent stage: {share:.3f} of {network.scored} test epochs")
+    print(line("logistic regression", regression))
+    print(line("network", network))
 
 
 if __name__ == "__main__":

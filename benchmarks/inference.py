@@ -32,7 +32,7 @@ CHANNELS = (
 
 def network_and_night(store: Path) -> tuple[ModuloNet, PreparedNight]:
     """A SimpleSleepNet of the default config with fresh weights, and a night for it."""
-    with initialize_config_module("sleep_lab.conf", version_base="1.3"):
+    with initialize_config_module("sleep_lab.conf", version_base=None):
         channels = ",".join(CHANNELS.split())
         config = compose(
             "train", ["data.nights.nights=1", "data.nights.hours=8", f"data.channels=[{channels}]"]
