@@ -87,6 +87,10 @@ def parts_of(config: DictConfig, trained: TrainedModel) -> tuple[list[NightPart]
     one_of(config, "part", PARTS)
     # the nights where the training found them, prepared as they were then
     own = DictConfig(dict(trained.config) | {"paths": plain(config.paths)})
+    if config.folder is not None:
+        if "folder" not in own.data.nights:
+            raise InputError("folder=...: the model's nights were not in a folder")
+        own.data.nights.folder = config.folder
     nights = prepared_nights(own, trained.preparation, allowed=NIGHT_TARGETS)
     return restore(trained.split[config.part], nights), []
 

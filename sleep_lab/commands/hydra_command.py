@@ -4,6 +4,7 @@ import functools
 import inspect
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
@@ -11,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.tree import Tree
 
-from sleep_lab.errors import InputError, one_line
-from sleep_lab.experiment import require_complete
+from sleep_lab.errors import InputError, nearest, one_line
+from sleep_lab.experiment import plain, require_complete
 from sleep_lab.instantiation import TARGETS, trusted_by_user
 
 CONFIG_PACKAGE = "pkg://sleep_lab.conf"
@@ -69,7 +71,7 @@ def hydra_command(
             except (InputError, HydraException, OmegaConfBaseException) as error:
                 if os.environ.get(TRACEBACK_VARIABLE):
                     raise
-                sys.stderr.write(f"error: {_message(error)}\n")
+                sys.stderr.write(f"error: {_message(error, config_name)}\n")
                 sys.exit(2)
             except KeyboardInterrupt:
                 sys.stderr.write("stopped\n")
@@ -100,8 +102,8 @@ def remove_empty_run(folder: Path) -> None:
 def show(config: DictConfig, title: str) -> None:
     """Print the resolved config as a tree."""
     tree = Tree(f"[bold]{title}")
-    for name, value in OmegaConf.to_container(config, resolve=True, throw_on_missing=False).items():  # type: ignore[union-attr]
-        _branch(tree, str(name), value)
+    for name in config:
+        _branch(tree, str(name), plain(config.get(name)))
     Console(stderr=True).print(tree)
 
 
@@ -118,12 +120,29 @@ def _branch(tree: Tree, name: str, value: Any) -> None:
         tree.add(Syntax(f"{name}: {value}", "yaml", background_color="default", word_wrap=True))
 
 
-def _message(error: Exception) -> str:
-    if isinstance(error, InputError):
-        return one_line(error)
-    # Hydra and OmegaConf end with where in the config they were, which the first lines say too
-    cause = error.__cause__
+def _message(error: Exception, config_name: str) -> str:
     text = one_line(error)
-    if isinstance(cause, OmegaConfBaseException):
-        text = f"{text} {one_line(cause)}"
-    return text
+    if isinstance(error, InputError):
+        return text
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        text = f"{text}; {one_line(error.__cause__)}"
+    for appendix in (" Config search path:", " full_key:", " See https:", " To append to your"):
+        text = text.partition(appendix)[0]
+    unknown = re.match(r"Could not override '([^']+)'", text)
+    return f"{text} {_nearest_key(unknown[1], config_name)}" if unknown else text
+
+
+def _nearest_key(key: str, config_name: str) -> str:
+    """What the default config has where it does not have `key`."""
+    with initialize_config_module(CONFIG_PACKAGE.removeprefix("pkg://"), version_base=None):
+        node: Any = compose(config_name)
+    *parents, last = key.split(".")
+    known = []
+    for parent in parents:
+        if not isinstance(node, DictConfig) or parent not in node:
+            last = parent
+            break
+        known.append(f"{parent}.")
+        node = node[parent]
+    keys = list(node) if isinstance(node, DictConfig) else []
+    return f"There is no {''.join(known)}{last}: {nearest(last, map(str, keys))}"

@@ -19,7 +19,7 @@ from rich.console import Console
 import sleep_lab
 from sleep_lab.commands.hydra_command import hydra_command
 from sleep_lab.data import NightPart, SleepDataModule, describe
-from sleep_lab.errors import InputError
+from sleep_lab.errors import InputError, one_line
 from sleep_lab.evaluation import result_table, write_results
 from sleep_lab.experiment import (
     architecture_of,
@@ -67,11 +67,11 @@ def train(config: DictConfig) -> float:
     require_sense(config)
     pl.seed_everything(config.seed, workers=True, verbose=False)
 
+    context = instantiate(config.context)
+    trainer = build_trainer(config)
     preparation = preparation_of(config)
     nights = prepared_nights(config, preparation)
-    context = instantiate(config.context)
     split = instantiate(config.split)(nights, context.length)
-    trainer = build_trainer(config)
     data = SleepDataModule(
         split,
         context,
@@ -107,6 +107,10 @@ def train(config: DictConfig) -> float:
             "versions": versions(),
         },
     )
+    try:
+        module.configure_optimizers()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"optimizer or scheduler: {one_line(error)}") from error
     for run_logger in trainer.loggers:
         run_logger.log_hyperparams(plain(config))
 

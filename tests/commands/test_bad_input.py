@@ -161,8 +161,9 @@ def test_a_night_shorter_than_the_context(command, nights, tmp_path):
     ("override", "said"),
     [
         ("encoder=simple_slep", "simple_sleep"),
-        ("encoder.cells=3", "Key 'cells' is not in struct"),
-        ("reducr=attention", "reducr"),
+        ("encoder.hiden=3", "There is no encoder.hiden: did you mean 'hidden'?"),
+        ("reducr=attention", "There is no reducr: did you mean 'reducer'?"),
+        ("optimizer.lr=-3", "optimizer or scheduler: Invalid learning rate: -3"),
         ("context.mode=both", "context.mode is sequential or concatenated, not 'both'"),
         ("combine=median", "available: geometric, arithmetic, vote"),
         ("normalizer=raw", "set normalizer=spectrogram"),

@@ -201,3 +201,27 @@ def test_a_checkpoint_that_names_other_code_is_refused(workplace, command, tmp_p
         outcome = command(evaluate_main, "model=evil.ckpt")
         assert outcome.status == 2
         assert "may not instantiate 'shutil.rmtree'" in outcome.last_line
+
+
+def test_nights_that_have_moved_are_found_where_the_user_says(command, tmp_path):
+    (tmp_path / "nights").mkdir()
+    for source in simulated_nights(3, 0.25, 64, ["C3-M2"]):
+        write_h5(source.open(), tmp_path / "nights" / f"{source.id}.h5")
+    trained = command(
+        train_main,
+        "data=h5_folder",
+        "data.folder=nights",
+        "data.montage.psg=[C3-M2]",
+        *SMALL[4:],
+        "hydra.run.dir=run",
+    )
+    assert trained.status == 0, trained.error
+    (tmp_path / "nights").rename(tmp_path / "archive")
+    lost = command(evaluate_main, "model=run")
+    assert lost.status == 2
+    assert "nights: there is no such folder" in lost.last_line
+    found = command(evaluate_main, "model=run", "folder=archive", "hydra.run.dir=again")
+    assert found.status == 0, found.error
+    assert (tmp_path / "again/metrics.json").read_bytes() == (
+        tmp_path / "run/metrics.json"
+    ).read_bytes()
