@@ -13,7 +13,13 @@ from torch import nn
 
 import sleep_lab.models
 from sleep_lab.models import ModuloNet
-from sleep_lab.models.encoders import SimpleSleepEncoder
+from sleep_lab.models.encoders import (
+    ChambonEncoder,
+    DeepSleepEncoder,
+    SeqSleepEncoder,
+    SimpleSleepEncoder,
+    TsinalisEncoder,
+)
 from sleep_lab.models.features_encoders import FullyConnectedFeatures
 from sleep_lab.models.group_encoder import GroupEncoder
 from sleep_lab.models.normalizers import (
@@ -24,9 +30,10 @@ from sleep_lab.models.normalizers import (
     Standardization,
 )
 from sleep_lab.models.reducers import AttentionReducer, FlattenReducer, PoolReducer
-from sleep_lab.models.sequence_encoders import ResidualGRU
+from sleep_lab.models.sequence_encoders import GRU, LSTM, ResidualGRU, ResidualLSTM
 
 RAW = (3, 600)
+EPOCH = (3, 1800)
 SPECTROGRAM = (3, 33, 7)
 
 NORMALIZERS = [
@@ -43,6 +50,10 @@ ENCODERS = [
     (partial(SimpleSleepEncoder, filters=8, hidden=6), SPECTROGRAM),
     (partial(SimpleSleepEncoder, channel_recombination=False), SPECTROGRAM),
     (partial(SimpleSleepEncoder, frequency_reduction=False), SPECTROGRAM),
+    (partial(SeqSleepEncoder, filters=8), SPECTROGRAM),
+    (DeepSleepEncoder, EPOCH),
+    (ChambonEncoder, EPOCH),
+    (TsinalisEncoder, EPOCH),
 ]
 REDUCERS = [
     (AttentionReducer, (6, 7)),
@@ -60,6 +71,12 @@ FEATURES_ENCODERS = [
 SEQUENCE_ENCODERS = [
     (ResidualGRU, 6),
     (partial(ResidualGRU, hidden=4, layers=3, dropout=0.1), 6),
+    (GRU, 6),
+    (partial(GRU, hidden=4, layers=3), 6),
+    (LSTM, 6),
+    (partial(LSTM, hidden=4, layers=3), 6),
+    (partial(ResidualLSTM, hidden=8), 6),
+    (partial(ResidualLSTM, hidden=4, layers=1), 6),
 ]
 CONTEXT = 5
 

@@ -1,22 +1,26 @@
 """The parts and the published SimpleSleepNet against outputs of the reference system."""
 
-import io
-import json
-import tarfile
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from sleep_lab.models import build
-from sleep_lab.models.encoders import SimpleSleepEncoder
+from sleep_lab.models.encoders import (
+    ChambonEncoder,
+    DeepSleepEncoder,
+    SeqSleepEncoder,
+    SimpleSleepEncoder,
+    TsinalisEncoder,
+)
+from sleep_lab.models.encoders.seq_sleep import triangles
 from sleep_lab.models.features_encoders import FullyConnectedFeatures
 from sleep_lab.models.normalizers import Affine, Clip, ClipAndScale, Spectrogram
 from sleep_lab.models.reducers import AttentionReducer, FlattenReducer, PoolReducer
-from sleep_lab.models.reference_names import statistics_from_reference, weights_from_reference
-from sleep_lab.models.sequence_encoders import ResidualGRU
-from tests.models.simple_sleep_net import FEATURES, simple_sleep_net
+from sleep_lab.models.reference_names import weights_from_reference
+from sleep_lab.models.sequence_encoders import GRU, LSTM, ResidualGRU, ResidualLSTM
+from tests.models.published import published_simple_sleep_net
+from tests.models.simple_sleep_net import FEATURES
 from tests.shared import SHARED, needs_shared
 
 GOLDEN = SHARED / "golden"
@@ -54,22 +58,38 @@ def test_normalizers_give_what_the_reference_gives(name, normalizer, divisor):
 
 
 @pytest.mark.parametrize(
-    ("name", "ablation"),
+    ("name", "encoder"),
     [
-        ("SimpleSleepEpochEncoder", {}),
+        ("SimpleSleepEpochEncoder", SimpleSleepEncoder),
         (
             "SimpleSleepNetEpochEncoderWithoutChannelRecombination",
-            {"channel_recombination": False},
+            partial(SimpleSleepEncoder, channel_recombination=False),
         ),
-        ("SimpleSleepNetEpochEncoderWithoutFrequencyReduction", {"frequency_reduction": False}),
+        (
+            "SimpleSleepNetEpochEncoderWithoutFrequencyReduction",
+            partial(SimpleSleepEncoder, frequency_reduction=False),
+        ),
+        ("SeqSleepEpochEncoder", SeqSleepEncoder),
+        ("DeepSleepEpochEncoder", DeepSleepEncoder),
+        ("ChambonEpochEncoder", ChambonEncoder),
+        ("TsinalisEpochEncoder", TsinalisEncoder),
     ],
 )
-def test_simple_sleep_encoders_give_what_the_reference_gives(name, ablation):
+def test_encoders_give_what_the_reference_gives(name, encoder):
     file = np.load(GOLDEN / "modules" / f"encoder_{name}.npz")
-    encoder = SimpleSleepEncoder((4, 129, 28), 100.0, **ablation).eval()
+    inputs = np.load(GOLDEN / "modules" / "encoder_inputs.npz")
+    kind = encoder.func if isinstance(encoder, partial) else encoder
+    x = torch.from_numpy(inputs["spectrogram" if kind.wants_spectrogram else "raw"][0])
+    encoder = encoder(tuple(x.shape[1:]), 100.0).eval()
     encoder.load_state_dict(weights(file, "eeg.", "encoders.eeg.encoder."))
-    x = np.load(GOLDEN / "modules" / "encoder_inputs.npz")["spectrogram"][0]
-    close(encoder(torch.from_numpy(x)).detach(), file["output"])
+    close(encoder(x).detach(), file["output"])
+
+
+def test_the_fixed_triangles_of_seq_sleep_are_the_reference_s():
+    file = np.load(GOLDEN / "modules" / "encoder_SeqSleepEpochEncoder.npz")
+    expected = file["state/encoder.filter_bank.triangular_filter_bank"]
+    for channel in expected:
+        np.testing.assert_array_equal(triangles(129, 32), channel)
 
 
 @pytest.mark.parametrize(
@@ -87,11 +107,19 @@ def test_reducers_give_what_the_reference_gives(name, reducer):
     close(reducer(torch.from_numpy(file["input"])).detach(), file["output"])
 
 
-def test_the_residual_gru_gives_what_the_reference_gives():
-    file = np.load(GOLDEN / "modules" / "sequence_ResidualGRUSequenceEncoder.npz")
-    encoder = ResidualGRU(20, 21).eval()
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        ("GRU", GRU(20, 21, hidden=16, layers=2)),
+        ("LSTM", LSTM(20, 21, hidden=16)),
+        ("ResidualGRU", ResidualGRU(20, 21)),
+        ("DeepSleepNetResidual", ResidualLSTM(20, 21, hidden=16)),
+    ],
+)
+def test_sequence_encoders_give_what_the_reference_gives(name, encoder):
+    file = np.load(GOLDEN / "modules" / f"sequence_{name}SequenceEncoder.npz")
     encoder.load_state_dict(weights(file, "sequence_encoder.", "sequence_encoder."))
-    close(encoder(torch.from_numpy(file["input"])).detach(), file["output"])
+    close(encoder.eval()(torch.from_numpy(file["input"])).detach(), file["output"])
 
 
 def test_fully_connected_features_give_what_the_reference_gives():
@@ -102,24 +130,9 @@ def test_fully_connected_features_give_what_the_reference_gives():
     close(encoder(joined).detach(), file["output"])
 
 
-@pytest.fixture(scope="module")
-def published():
-    """SimpleSleepNet with the weights and statistics published for DOD-H."""
-    path = SHARED / "pretrained" / "simple_sleep_net_dodh" / "best_model.gz"
-    with tarfile.open(path) as archive:
-        state = torch.load(
-            io.BytesIO(archive.extractfile("state.torch").read()),
-            map_location="cpu",
-            weights_only=True,
-        )
-        normalization = json.load(archive.extractfile("normalization_parameters.json"))
-    model = build({**simple_sleep_net({"eeg": 16}), "context": 21})
-    model.load_state_dict(weights_from_reference(state) | statistics_from_reference(normalization))
-    return model.eval()
-
-
 @torch.no_grad()
-def test_the_published_network_gives_what_the_reference_gives(published):
+def test_the_published_network_gives_what_the_reference_gives():
+    published = published_simple_sleep_net()
     golden = np.load(GOLDEN / "pretrained_dodh.npz")
     noise = np.random.default_rng(0).standard_normal((2, 21, 16, 3000)) * 30
     x = noise.astype(np.float32)
@@ -140,11 +153,3 @@ def test_the_published_network_gives_what_the_reference_gives(published):
     sequence = published.sequence_encoder(torch.cat([reduced, encoded_features], dim=-1))
     close(sequence, golden["sequence"])
     close(published({"eeg": signals}, features), golden["logits"])
-
-
-@pytest.mark.parametrize("channels", [4, 12, 16])
-def test_simple_sleep_net_has_as_many_parameters_as_the_reference(channels):
-    counts = json.loads((GOLDEN / "architectures.json").read_text())
-    model = build(simple_sleep_net({"eeg": channels}))
-    expected = counts[f"simple_sleep_net/{channels} channels"]["parameters"]
-    assert model.number_of_parameters == expected

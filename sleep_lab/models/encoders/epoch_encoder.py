@@ -1,6 +1,6 @@
 """What every epoch encoder is built from and declares."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -13,7 +13,8 @@ class EpochEncoder(nn.Module):
     Attributes:
         wants_spectrogram: whether shape must be (channels, frequencies, frames), as opposed to
             (channels, samples).
-        output_shape: (width, frames).
+        output_shape: (width, frames); an encoder that keeps the channels apart adds an axis for
+            them, which leaves the flatten reducer.
     """
 
     wants_spectrogram: ClassVar[bool]
@@ -29,6 +30,43 @@ class EpochEncoder(nn.Module):
             )
         if not self.wants_spectrogram and len(shape) != 2:
             raise InputError(
-                f"the encoder wants signals (channels, samples) but the normalizer gives {shape}; "
-                "choose a normalizer without spectrogram"
+                "the encoder wants signals (channels, samples) but the normalizer gives "
+                f"{shape}; set normalizer=raw"
             )
+
+    def samples(self, seconds: float) -> int:
+        """A duration in samples, rounded.
+
+        Raises:
+            InputError: it is less than one sample.
+        """
+        samples = round(seconds * self.sampling_rate)
+        if samples < 1:
+            raise InputError(
+                f"{seconds:g} s is less than a sample at {self.sampling_rate:g} Hz; give the "
+                "encoder a longer duration, or prepare the signals at a higher rate"
+            )
+        return samples
+
+
+def frames_after(layers: nn.Module, samples: int) -> int:
+    """What is left of so many samples after the convolutions and poolings in `layers`, in order.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    frames = samples
+    for layer in layers.modules():
+        if isinstance(layer, nn.Conv1d | nn.MaxPool1d):
+            kernel, stride, padding = map(
+                _along_time, (layer.kernel_size, layer.stride, layer.padding)
+            )
+            frames = (frames + 2 * padding - kernel) // stride + 1
+            if frames < 1:
+                raise InputError(f"an epoch of {samples} samples is too short for the encoder")
+    return frames
+
+
+def _along_time(size: Any) -> int:
+    # convolutions keep their sizes in tuples, poolings as they were given
+    return size[0] if isinstance(size, tuple) else size
