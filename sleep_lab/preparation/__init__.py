@@ -1,6 +1,14 @@
 """Preparation: from a recording to a night that networks can read at once."""
 
-from sleep_lab.preparation.features import EpochCycleIndex, EpochIndex, Feature
+from sleep_lab.preparation.features import (
+    EpochCycleIndex,
+    EpochIndex,
+    Feature,
+    FourierMagnitude,
+    ShannonEntropy,
+    SignalStatistics,
+    SpectralPower,
+)
 from sleep_lab.preparation.many_nights import prepare_all, prepare_nights
 from sleep_lab.preparation.preparation import Derivation, Preparation
 from sleep_lab.preparation.prepared_night import PreparedGroup, PreparedNight
@@ -8,11 +16,12 @@ from sleep_lab.preparation.processings import (
     Bandpass,
     Filter,
     Padding,
-    Processing,
     Resample,
-    Signal,
+    ResamplePoly,
+    RobustScale,
     WeightedSum,
 )
+from sleep_lab.preparation.signal import Processing, Signal
 from sleep_lab.preparation.store import prepare, processed_signals
 
 __all__ = [
@@ -22,13 +31,19 @@ __all__ = [
     "EpochIndex",
     "Feature",
     "Filter",
+    "FourierMagnitude",
     "Padding",
     "Preparation",
     "PreparedGroup",
     "PreparedNight",
     "Processing",
     "Resample",
+    "ResamplePoly",
+    "RobustScale",
+    "ShannonEntropy",
     "Signal",
+    "SignalStatistics",
+    "SpectralPower",
     "WeightedSum",
     "prepare",
     "prepare_all",

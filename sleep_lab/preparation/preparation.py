@@ -9,7 +9,7 @@ from typing import Any
 from sleep_lab.errors import InputError
 from sleep_lab.instantiation import PREPARATION_TARGETS, instantiate
 from sleep_lab.preparation.features import Feature
-from sleep_lab.preparation.processings import Processing
+from sleep_lab.preparation.signal import Processing
 
 FORMAT_VERSION = 1
 """Version of the prepared files; a new one never reads what an older one wrote."""

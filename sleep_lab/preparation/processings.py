@@ -8,61 +8,19 @@ run channel by channel, and memory is bounded by a channel.
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
-from typing import Any, Literal, Protocol
+from math import isclose
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import bessel, butter, sosfilt, sosfiltfilt
+from scipy.signal import bessel, butter, resample_poly, sosfilt, sosfiltfilt
 
 from sleep_lab.errors import InputError
+from sleep_lab.preparation.signal import ChannelProcessing, Signal, require_alike
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Signal:
-    """One signal of a night on its way to the network.
-
-    Attributes:
-        name: the channel or derivation.
-        values: (samples,) floats, microvolts where electric.
-        sampling_rate: samples per second.
-        padding_s: seconds of padding before and after what was recorded.
-    """
-
-    name: str
-    values: NDArray[np.floating[Any]]
-    sampling_rate: float
-    padding_s: float = 0.0
-
-
-class Processing(Protocol):
-    """Anything that turns the signals of a group into the group's signals to come."""
-
-    def __call__(self, signals: Iterable[Signal]) -> Iterable[Signal]:
-        """The processed signals; lazily, one at a time, where each depends on one alone."""
-        ...
-
-    def width(self, signals: int) -> int:
-        """How many signals come out when that many go in."""
-        ...
-
-
-class ChannelProcessing:
-    """A processing that treats every signal alone."""
-
-    def __call__(self, signals: Iterable[Signal]) -> Iterable[Signal]:
-        """The processed signals, one for each."""
-        return map(self.apply, signals)
-
-    def width(self, signals: int) -> int:
-        """As many as go in."""
-        return signals
-
-    def apply(self, signal: Signal) -> Signal:
-        """The processed signal."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -180,6 +138,69 @@ class Resample(ChannelProcessing):
 
 
 @dataclass(frozen=True)
+class ResamplePoly(ChannelProcessing):
+    """Resampling by a polyphase filter, which prevents aliasing (scipy's resample_poly).
+
+    The signal counts as 0 outside the night. Use Resample between rates whose ratio is not one of
+    small whole numbers.
+
+    Attributes:
+        sampling_rate: the new one, in Hz.
+    """
+
+    sampling_rate: float
+
+    def __post_init__(self) -> None:
+        if self.sampling_rate <= 0:
+            raise InputError(f"ResamplePoly: wants a positive rate, not {self.sampling_rate} Hz")
+
+    def apply(self, signal: Signal) -> Signal:
+        """The resampled signal, of round(duration * rate) samples."""
+        old, new = signal.sampling_rate, self.sampling_rate
+        # the filter grows with the numbers of the ratio
+        ratio = Fraction(new / old).limit_denominator(10_000)
+        if not isclose(ratio * old, new, rel_tol=1e-9):
+            raise InputError(
+                f"ResamplePoly: {signal.name!r} cannot go from {old!r} to {new!r} Hz, no ratio of "
+                "small whole numbers; use Resample"
+            )
+        values = signal.values.astype(np.float64)
+        resampled = resample_poly(values, ratio.numerator, ratio.denominator)
+        resampled = resampled[: round(len(values) * ratio)]
+        return replace(signal, values=resampled, sampling_rate=float(new))
+
+
+@dataclass(frozen=True)
+class RobustScale(ChannelProcessing):
+    """Each signal on a scale of its own, whatever its amplifier: RobustSleepNet's IQR scaling.
+
+    Over the whole night, the signal is clipped to [-2 clip (p50 - p25), 2 clip (p75 - p50)] by its
+    percentiles, then its median is subtracted and it is divided by its interquartile range (1e-5
+    where that is 0). The result has no unit. Guillot and Thorey, arXiv 2101.02452, 2021.
+
+    Attributes:
+        clip: where to clip, in interquartile ranges of a symmetric signal.
+    """
+
+    clip: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.clip <= 0:
+            raise InputError(f"RobustScale: wants a clip above 0, not {self.clip}")
+
+    def apply(self, signal: Signal) -> Signal:
+        """The scaled signal."""
+        if signal.padding_s:
+            raise InputError("RobustScale: padding would count as signal; scale before Padding")
+        values = signal.values.astype(np.float64)
+        lower, median, upper = np.percentile(values, (25, 50, 75))
+        span = 2 * self.clip
+        values = np.clip(values, -span * (median - lower), span * (upper - median))
+        lower, median, upper = np.percentile(values, (25, 50, 75))
+        return replace(signal, values=(values - median) / ((upper - lower) or 1e-5))
+
+
+@dataclass(frozen=True)
 class Padding(ChannelProcessing):
     """A constant before and after the night, so that its first epochs have a context too.
 
@@ -247,17 +268,3 @@ class WeightedSum:
             return 1.0
         # a missing weight is reported when all signals have been counted
         return self.weights[position] if position < len(self.weights) else 0.0
-
-
-def require_alike(first: Signal, second: Signal) -> None:
-    """Raise InputError unless the two signals have one rate, length and padding."""
-    for what, ours, theirs in (
-        ("Hz", first.sampling_rate, second.sampling_rate),
-        ("samples", len(first.values), len(second.values)),
-        ("s of padding", first.padding_s, second.padding_s),
-    ):
-        if ours != theirs:
-            raise InputError(
-                f"signals {first.name!r} ({ours:g} {what}) and {second.name!r} ({theirs:g} {what}) "
-                "are in one group but not alike; resample and pad both, or give each its own group"
-            )

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from filelock import FileLock
 from sleep_lab.errors import InputError
 from sleep_lab.preparation.preparation import Derivation, Preparation, short_hash
 from sleep_lab.preparation.prepared_night import DESCRIPTION, PreparedGroup, PreparedNight
-from sleep_lab.preparation.processings import Signal, require_alike
+from sleep_lab.preparation.signal import Signal, processed, read_signal, require_alike
 from sleep_lab.recordings import NightSource, Recording
 from sleep_lab.stages import SLEEP_EPOCH_S, UNSCORED
 
@@ -174,36 +174,9 @@ def processed_signals(recording: Recording, group: Derivation) -> Iterator[Signa
             if isinstance(channel, Derivation):
                 yield from processed_signals(recording, channel)
             else:
-                yield _read(recording, channel)
+                yield read_signal(recording, channel)
 
-    signals: Iterable[Signal] = inputs()
-    for processing in group.processings:
-        signals = processing(signals)
-    yield from signals
-
-
-def _read(recording: Recording, name: str) -> Signal:
-    """A channel's samples, refused if a network could learn nothing or nonsense from them."""
-    channel = recording.channel(name)
-    values = recording.read(name)
-    where = f"{recording.origin}: channel {channel.name!r}"
-    remedy = "mend the recording or leave the channel out of data.montage"
-    expected = round(recording.duration_s * channel.sampling_rate)
-    if len(values) < expected:
-        raise InputError(
-            f"{where} ends after {len(values) / channel.sampling_rate:.0f} s of "
-            f"{recording.duration_s:.0f} s; {remedy}"
-        )
-    finite = np.isfinite(values)
-    if not finite.all():
-        first = int(np.argmin(finite)) / channel.sampling_rate
-        raise InputError(
-            f"{where}: {int((~finite).sum())} samples are NaN or infinite, the first after "
-            f"{first:.2f} s; {remedy}"
-        )
-    if values.min() == values.max():
-        raise InputError(f"{where} is flat: every sample is {values[0]:g} {channel.unit}; {remedy}")
-    return Signal(channel.name, values, channel.sampling_rate)
+    yield from processed(inputs(), group.processings)
 
 
 def _allocate(path: Path, shape: tuple[int, int]) -> np.memmap:

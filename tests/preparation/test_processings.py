@@ -7,16 +7,22 @@ from hypothesis import strategies as st
 from scipy.signal import butter, sosfreqz
 
 from sleep_lab.errors import InputError
+from sleep_lab.experiment import preparation_of
 from sleep_lab.preparation import (
     Bandpass,
     Filter,
     Padding,
     Resample,
+    ResamplePoly,
+    RobustScale,
     Signal,
     WeightedSum,
+    processed_signals,
     processings,
 )
+from sleep_lab.recordings import sleep_edf
 from tests.shared import SHARED, needs_shared
+from tests.test_config import composed
 
 RTOL, ATOL = 1e-4, 1e-5
 
@@ -54,6 +60,27 @@ def test_a_processing_equals_the_reference(golden, name, chain):
 def test_padding_equals_the_reference(golden):
     padded = processed({"signal": golden["signal"][: 30 * 250]}, Padding(30.0))
     np.testing.assert_array_equal(padded, golden["padding_30s"])
+
+
+@needs_shared
+def test_a_real_night_is_prepared_as_robust_sleep_net_had_it():
+    golden = np.load(SHARED / "golden" / "robust_sleep_net_sc4001.npz")
+    folder = SHARED / "recordings" / "sleep_edf"
+    prep = preparation_of(
+        composed("data=sleep_edf", f"data.folder={folder}", "preparation=robust_60hz")
+    )
+    night = sleep_edf(folder, around_sleep_min=30)[0].open()
+    stored = np.empty(golden["prepared_shape"], dtype=np.float32)
+    for column, signal in enumerate(processed_signals(night, prep.groups["psg"])):
+        assert (signal.sampling_rate, signal.padding_s) == (60, 900)
+        stored[:, column] = signal.values
+    assert column == 2
+    first = (30 + 100) * 1800  # after the padding
+    rows = stored[first : first + 1800]
+    np.testing.assert_allclose(rows, golden["prepared_rows"], rtol=1e-6, atol=1e-6)
+    # summed in float32 row after row, as the golden was: its digits after the third are rounding
+    np.testing.assert_allclose(stored.mean(axis=0), golden["prepared_mean"], atol=1e-6)
+    np.testing.assert_allclose(stored.std(axis=0), golden["prepared_std"], rtol=1e-5)
 
 
 def test_the_filter_passes_sleep_and_stops_the_rest():
@@ -131,3 +158,83 @@ def test_a_weighted_sum_of_unlike_signals_names_both():
     signals = [Signal("fast", np.ones(30), 20.0), Signal("slow", np.ones(15), 10.0)]
     with pytest.raises(InputError, match=r"'fast' \(20 Hz\) and 'slow' \(10 Hz\)"):
         list(WeightedSum()(signals))
+
+
+@pytest.mark.parametrize("old", [100.0, 128.0, 200.0, 256.0, 250.0, 512.0])
+def test_polyphase_resampling_keeps_sleep_and_lets_nothing_alias(old):
+    time = np.arange(round(30 * old)) / old
+    new_time = np.arange(30 * 60) / 60
+    middle = slice(300, -300)  # away from where the night begins and ends
+    kept = ResamplePoly(60).apply(Signal("x", np.sin(2 * np.pi * 10 * time), old))
+    assert kept.sampling_rate == 60
+    expected = np.sin(2 * np.pi * 10 * new_time)
+    np.testing.assert_allclose(kept.values[middle], expected[middle], atol=2e-3)
+    stopped = ResamplePoly(60).apply(Signal("x", np.sin(2 * np.pi * 45 * time), old))
+    assert np.abs(stopped.values[middle]).max() < 5e-3
+
+
+@given(
+    rates=st.tuples(st.sampled_from([1.0, 62.5, 99.9, 100.0, 256.0 / 3]), st.integers(1, 200)),
+    seconds=st.integers(1, 40),
+)
+def test_polyphase_resampling_keeps_durations(rates, seconds):
+    old, new = rates
+    signal = Signal("x", np.ones(round(seconds * old), dtype=np.float32), old)
+    resampled = ResamplePoly(new).apply(signal)
+    assert len(resampled.values) == round(len(signal.values) / old * new)
+    assert resampled.values.dtype == np.float64
+
+
+def test_polyphase_resampling_refuses_ratios_that_would_take_an_endless_filter():
+    with pytest.raises(InputError, match=r"'x' cannot go from 99\.99123456 to 60 Hz.*use Resample"):
+        ResamplePoly(60).apply(Signal("x", np.ones(3000), 99.99123456))
+
+
+@given(gain=st.floats(1e-3, 1e4), seed=st.integers(0, 100))
+def test_robust_scaling_forgets_the_gain_and_centres_the_middle_half(gain, seed):
+    values = np.random.default_rng(seed).standard_t(3, 1000)
+    scaled = RobustScale().apply(Signal("x", values, 100.0)).values
+    quarter, median, three_quarters = np.percentile(scaled, (25, 50, 75))
+    assert median == pytest.approx(0, abs=1e-12)
+    assert three_quarters - quarter == pytest.approx(1)
+    again = RobustScale().apply(Signal("x", gain * values, 100.0)).values
+    np.testing.assert_allclose(again, scaled, rtol=1e-9, atol=1e-9)
+
+
+def test_robust_scaling_clips_artefacts_on_each_side_by_that_side():
+    values = np.concatenate([np.linspace(-1, 1, 1001), np.linspace(1, 3, 1000), [1e6, -1e6]])
+    lower, median, upper = np.percentile(values, (25, 50, 75))
+    scaled = RobustScale(clip=2).apply(Signal("x", values, 100.0)).values
+    spread = upper - lower
+    assert scaled.max() == pytest.approx((4 * (upper - median) - median) / spread)
+    assert scaled.min() == pytest.approx((-4 * (median - lower) - median) / spread)
+
+
+def test_robust_scaling_of_a_signal_that_hardly_moves_stays_finite():
+    values = np.zeros(1000)
+    values[:10] = 2.0
+    scaled = RobustScale().apply(Signal("x", values, 100.0)).values
+    np.testing.assert_array_equal(scaled, 0)
+    few_levels = np.repeat([1.0, 1.0, 1.0, 1.001], 10)
+    assert np.isfinite(RobustScale().apply(Signal("x", few_levels, 1.0)).values).all()
+
+
+def test_robust_scaling_wants_the_night_without_padding():
+    padded = Padding(30).apply(Signal("x", np.arange(100.0), 1.0))
+    with pytest.raises(InputError, match="scale before Padding"):
+        RobustScale().apply(padded)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ResamplePoly(0), "ResamplePoly: wants a positive rate, not 0 Hz"),
+        (lambda: RobustScale(clip=0), "RobustScale: wants a clip above 0, not 0"),
+        (lambda: Resample(-1), "Resample: wants a positive rate"),
+        (lambda: Bandpass(30, 0.2), "wants 0 < low_hz < high_hz, not 30 and 0.2"),
+        (lambda: Padding(-30), "Padding: wants a duration of 0 s or more"),
+    ],
+)
+def test_a_bad_argument_is_refused_at_once(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
