@@ -119,8 +119,11 @@ def own_montage(trained: TrainedModel) -> dict[str, Any]:
 
 def with_montage(trained: TrainedModel, montage: dict[str, Any]) -> Preparation:
     """The model's preparation with other channels, which take the places of its own in order."""
+    renamed: dict[str, Any] = {}
     for group, channels in own_montage(trained).items():
         if montage[group] != channels:
+            pairs = zip(channels, montage[group], strict=True)
+            renamed |= {old: new for old, new in pairs if isinstance(old, str)}
             logger.warning(
                 "group %s: %s take the places of %s, which the model was trained on",
                 group,
@@ -128,6 +131,9 @@ def with_montage(trained: TrainedModel, montage: dict[str, Any]) -> Preparation:
                 ", ".join(map(str, channels)),
             )
     facts = {**trained.preparation.to_dict(), "montage": montage}
+    for feature in facts["features"].values():
+        if "channels" in feature:
+            feature["channels"] = [renamed.get(name, name) for name in feature["channels"]]
     return Preparation.from_dict(**facts, allowed=TARGETS)
 
 

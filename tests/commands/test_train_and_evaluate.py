@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ import torch
 from omegaconf import OmegaConf
 
 from sleep_lab.commands.evaluate import main as evaluate_main
+from sleep_lab.commands.evaluate import with_montage
 from sleep_lab.commands.train import main as train_main
 from sleep_lab.evaluation import evaluate
 from sleep_lab.models import ModuloNet
 from sleep_lab.models.weights import load_checkpoint
+from sleep_lab.preparation import ShannonEntropy
 from sleep_lab.recordings import simulated_nights, write_h5
 from sleep_lab.stages import STAGES
 from tests.conftest import SMALL
@@ -201,6 +204,15 @@ def test_a_checkpoint_that_names_other_code_is_refused(workplace, command, tmp_p
         outcome = command(evaluate_main, "model=evil.ckpt")
         assert outcome.status == 2
         assert "may not instantiate 'shutil.rmtree'" in outcome.last_line
+
+
+def test_features_are_computed_of_the_channels_given_instead(workplace):
+    trained = load_checkpoint(workplace / "runs/small/checkpoints/best.ckpt")
+    entropy = ShannonEntropy(channels=("E1-M2", "C3-M2"))
+    preparation = replace(trained.preparation, features={"entropy": entropy})
+    other = with_montage(replace(trained, preparation=preparation), {"psg": ["Fpz-Cz", "EOG"]})
+    assert other.channels("psg") == ("Fpz-Cz", "EOG")
+    assert other.features["entropy"].channels == ("EOG", "Fpz-Cz")
 
 
 def test_nights_that_have_moved_are_found_where_the_user_says(command, tmp_path):
