@@ -18,11 +18,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sleep_lab.commands.evaluate import checkpoint_of
+from sleep_lab.commands.evaluate import weights_at
 from sleep_lab.data import NightPart, restore
+from sleep_lab.errors import InputError
 from sleep_lab.evaluation import Scores, evaluate
 from sleep_lab.experiment import plain, prepared_nights, stage_parts
-from sleep_lab.models.weights import TrainedModel, load_checkpoint
+from sleep_lab.models.weights import TrainedModel, load_model
 
 BANDS_HZ = ((0.5, 4), (4, 8), (8, 12), (12, 16), (16, 30))
 
@@ -62,8 +63,10 @@ def compared(trained: TrainedModel) -> tuple[Scores, Scores, float]:
     """Scores of the regression and of the network, pooled, and the most frequent stage's share."""
     with initialize_config_module("sleep_lab.conf", version_base=None):
         paths = plain(compose("train").paths)
+    if trained.config is None or trained.split is None:
+        raise InputError("give a run's folder: it says which nights are for training and for test")
     config = DictConfig(dict(trained.config) | {"paths": paths})
-    nights = prepared_nights(config, trained.preparation)
+    nights = prepared_nights(config, trained.model.known_preparation)
     train, test = (restore(trained.split[name], nights) for name in ("train", "test"))
 
     regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
@@ -81,7 +84,7 @@ def main() -> None:
     """Fit, score and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", type=Path, help="a run's folder or a checkpoint")
-    trained = load_checkpoint(checkpoint_of(parser.parse_args().run))
+    trained = load_model(weights_at(parser.parse_args().run))
     regression, network, share = compared(trained)
     print(f"most frequent stage: {share:.3f} of {network.scored} test epochs")
     print(line("logistic regression", regression))

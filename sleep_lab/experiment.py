@@ -1,7 +1,7 @@
 """From a config to objects: all that training, evaluation and preparation share."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from sleep_lab.errors import InputError, nearest
 from sleep_lab.evaluation import NightResult
 from sleep_lab.inference import Combination, stage
 from sleep_lab.instantiation import TARGETS, instantiate
-from sleep_lab.models import ModuloNet
+from sleep_lab.models import ModuloNet, fit_standardization
 from sleep_lab.preparation import Preparation, PreparedNight, prepare_all
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ def preparation_of(config: DictConfig) -> Preparation:
         montage=plain(config.data.montage),
         processings=plain(config.preparation.processings),
         features=plain(config.get("features")),
+        padding_s=config.preparation.padding_s,
         allowed=TARGETS,
     )
 
@@ -78,7 +79,10 @@ def architecture_of(config: DictConfig, context: Context, night: PreparedNight) 
         "features": dict(night.features),
         "context": context.sequence,
         "normalizer": plain(config.normalizer.operations),
+        "features_normalizer": plain(config.features_normalizer.operations),
         **{part: plain(config.get(part)) or None for part in parts},
+        "output": config.output,
+        "group_dropout": config.group_dropout,
     }
 
 
@@ -102,6 +106,28 @@ def training_signals(parts: Sequence[NightPart], context: Context) -> Iterator[d
                 .transpose(1, 2)
                 for name in night.groups
             }
+
+
+def training_features(model: ModuloNet, parts: Sequence[NightPart]) -> Iterator[dict[str, Tensor]]:
+    """The features of the parts' sleep epochs, without padding, joined in the model's order.
+
+    Yields:
+        {"features": (epochs, width, 1)}: what the features' normalizers are fitted on.
+    """
+    for part in parts:
+        rows = slice(part.first + part.night.padding, part.last + part.night.padding)
+        joined = [torch.from_numpy(part.night.feature(name)[rows]) for name in model.features]
+        yield {"features": torch.cat(joined, dim=1).unsqueeze(-1)}
+
+
+def fit_normalizers(model: ModuloNet, parts: Sequence[NightPart], context: Context) -> None:
+    """Fit the statistics of the model's normalizers on the parts.
+
+    Raises:
+        InputError: a channel or feature cannot be standardized.
+    """
+    fit_standardization(model.normalizers, training_signals(parts, context))
+    fit_standardization({"features": model.features_normalizer}, training_features(model, parts))
 
 
 def stage_parts(
@@ -185,27 +211,3 @@ def missing_keys(node: Any, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
         elif not OmegaConf.is_interpolation(node, key) and OmegaConf.is_config(node[key]):
             yield from missing_keys(node[key], f"{prefix}{key}.")
-
-
-def merged_montage(
-    montage: Mapping[str, Sequence[Any]], replacement: Mapping[str, Sequence[str]]
-) -> dict[str, Sequence[Any]]:
-    """The model's montage with the channels of some groups replaced, one for one.
-
-    Raises:
-        InputError: an unknown group, or not as many channels as the model wants.
-    """
-    merged = dict(montage)
-    for group, channels in replacement.items():
-        if group not in montage:
-            raise InputError(
-                f"montage.{group}: the model has no such group; it has {', '.join(montage)}"
-            )
-        if len(channels) != len(montage[group]):
-            raise InputError(
-                f"montage.{group}: the model wants {len(montage[group])} channels "
-                f"({', '.join(map(str, montage[group]))}), not {len(channels)} "
-                f"({', '.join(map(str, channels))})"
-            )
-        merged[group] = channels
-    return merged

@@ -27,6 +27,9 @@ EPOCHS_AT_ONCE = 32
 WINDOWS_AT_ONCE = 256
 """Windows that the sequence encoder sees together."""
 
+ENCODED_AT_ONCE = 32
+"""Windows that go through an encoder together, where it sees the window and not the epoch."""
+
 
 def stage(
     model: ModuloNet, night: PreparedNight | NightPart, combine: Combination = "geometric"
@@ -50,9 +53,12 @@ def stage(
     part = NightPart.whole(night) if isinstance(night, PreparedNight) else night
     joined = require_montage(model, part.night)
     length = model.context * joined
+    # where in a window the epochs that it predicts begin; a joined window predicts its centre
+    offset = joined // 2 + model.predicted.start
+    predicted = model.predicted.stop - model.predicted.start
     # windows that predict some epoch of the part start and end here
-    first = max(part.visible_first, part.first - (length - 1 if joined == 1 else length // 2))
-    last = min(part.visible_last, part.last + (length - 1 if joined == 1 else length // 2))
+    first = max(part.visible_first, part.first - (offset + predicted - 1))
+    last = min(part.visible_last, part.last + (length - 1 - offset))
     if last - first < length:
         raise InputError(
             f"night {part.night.id!r}: {last - first} sleep epochs, padding included, are fewer "
@@ -62,15 +68,14 @@ def stage(
     model.eval()
     try:
         with torch.inference_mode():
-            encoded = torch.cat(list(_encoded(model, part.night, first, last, joined)))
+            encoded = _encoded(model, part.night, first, last, joined)
             log_probabilities = torch.cat(
-                list(_predicted(model, part.night, encoded, first, joined))
+                list(_predicted(model, part.night, encoded, first, last, joined))
             )
             combined = combine_windows(log_probabilities, combine)
     finally:
         model.train(training)
-    # a joined window predicts its centre alone
-    start = part.first - first - (length // 2 if joined > 1 else 0)
+    start = part.first - (first + offset)
     hypnodensity = combined[max(start, 0) : max(start, 0) + part.last - part.first]
     if start < 0 or len(hypnodensity) < part.last - part.first:
         raise InputError(
@@ -94,9 +99,10 @@ def require_montage(model: ModuloNet, night: PreparedNight) -> int:
                 "prepare it with the model's montage"
             )
         found = night.groups[name]
-        if (group.channels, group.sampling_rate) != (len(found.channels), found.sampling_rate):
+        channels = len(found.channels) if model.any_channels else group.channels
+        if (channels, group.sampling_rate) != (len(found.channels), found.sampling_rate):
             raise InputError(
-                f"group {name!r}: the model wants {group.channels} channels at "
+                f"group {name!r}: the model wants {channels} channels at "
                 f"{group.sampling_rate:g} Hz, night {night.id!r} has {len(found.channels)} at "
                 f"{found.sampling_rate:g} Hz ({', '.join(found.channels)}); prepare it with the "
                 "model's montage"
@@ -115,22 +121,22 @@ def combine_windows(log_probabilities: Tensor, how: Combination) -> Tensor:
     """One distribution per epoch from the predictions of all windows that hold it.
 
     Args:
-        log_probabilities: (windows, context, 5); window w holds epochs w to w + context - 1.
+        log_probabilities: (windows, predicted, 5); window w predicts the epochs from w on.
         how: as in `stage`.
 
     Returns:
-        (windows + context - 1, 5) probabilities.
+        (windows + predicted - 1, 5) probabilities.
     """
-    windows, context, stages = log_probabilities.shape
+    windows, predicted, stages = log_probabilities.shape
     if how == "geometric":
         votes = log_probabilities
     elif how == "arithmetic":
         votes = log_probabilities.exp()
     else:
         votes = functional.one_hot(log_probabilities.argmax(-1), stages).to(log_probabilities)
-    total = votes.new_zeros(windows + context - 1, stages)
-    held = votes.new_zeros(windows + context - 1, 1)
-    for offset in range(context):
+    total = votes.new_zeros(windows + predicted - 1, stages)
+    held = votes.new_zeros(windows + predicted - 1, 1)
+    for offset in range(predicted):
         total[offset : offset + windows] += votes[:, offset]
         held[offset : offset + windows] += 1
     mean = total / held
@@ -139,13 +145,13 @@ def combine_windows(log_probabilities: Tensor, how: Combination) -> Tensor:
 
 def _encoded(
     model: ModuloNet, night: PreparedNight, first: int, last: int, joined: int
-) -> Iterator[Tensor]:
-    """Encodings of the epochs from `first` to `last`, or of every joined window among them."""
-    device = next(model.parameters()).device
+) -> dict[str, Tensor]:
+    """What `encode` gives for the epochs from `first` to `last`, or for every joined window."""
     start, stop = first + night.padding, last + night.padding
     rows = stop - start - joined + 1
     at_once = max(1, EPOCHS_AT_ONCE // joined)
-    for row in range(0, rows, at_once):
+    encoded: dict[str, list[Tensor]] = {name: [] for name in model.groups}
+    for row in range(0, rows if model.groups else 0, at_once):
         count = min(at_once, rows - row)
         signals = {}
         for name in model.groups:
@@ -155,30 +161,42 @@ def _encoded(
             if joined > 1:
                 # (windows, samples, channels, joined) -> (windows, joined * samples, channels)
                 epochs = epochs.unfold(0, joined, 1).permute(0, 3, 1, 2).flatten(1, 2)
-            signals[name] = epochs.to(device).transpose(1, 2)
-        yield model.encode(signals) if signals else torch.empty(count, 0, device=device)
+            signals[name] = epochs.to(model.device).transpose(1, 2)
+        for name, group in model.encode(signals).items():
+            encoded[name].append(group)
+    return {name: torch.cat(groups) for name, groups in encoded.items()}
 
 
 def _predicted(
-    model: ModuloNet, night: PreparedNight, encoded: Tensor, first: int, joined: int
+    model: ModuloNet,
+    night: PreparedNight,
+    encoded: dict[str, Tensor],
+    first: int,
+    last: int,
+    joined: int,
 ) -> Iterator[Tensor]:
-    """Log-probabilities (windows, context, 5) of every window over the encoded epochs."""
+    """Log-probabilities (windows, predicted, 5) of every window over the encoded epochs."""
     # a joined window stands where its centre does
     start = first + night.padding + joined // 2
+    rows = last - first - joined + 1
     features = {
-        name: torch.from_numpy(night.feature(name)[start : start + len(encoded)]).to(encoded.device)
+        name: torch.from_numpy(night.feature(name)[start : start + rows]).to(model.device)
         for name in model.features
     }
-    windows = _windows(encoded, model.context)
-    feature_windows = {name: _windows(values, model.context) for name, values in features.items()}
-    for row in range(0, len(windows), WINDOWS_AT_ONCE):
-        rows = slice(row, row + WINDOWS_AT_ONCE)
+    encoded_windows, feature_windows = (
+        {name: _windows(values, model.context) for name, values in part.items()}
+        for part in (encoded, features)
+    )
+    at_once = ENCODED_AT_ONCE if model.per_window else WINDOWS_AT_ONCE
+    for window in range(0, rows - model.context + 1, at_once):
+        some = slice(window, window + at_once)
         logits = model.sequence(
-            windows[rows], {name: values[rows] for name, values in feature_windows.items()}
+            {name: values[some] for name, values in encoded_windows.items()},
+            {name: values[some] for name, values in feature_windows.items()},
         )
         yield logits.float().log_softmax(-1)
 
 
 def _windows(epochs: Tensor, context: int) -> Tensor:
-    """(epochs, width) -> (epochs - context + 1, context, width), a view."""
-    return epochs.unfold(0, context, 1).transpose(1, 2)
+    """(epochs, *shape) -> (epochs - context + 1, context, *shape), a view."""
+    return epochs.unfold(0, context, 1).movedim(-1, 1)

@@ -34,7 +34,9 @@ TARGETS = (
 
 NIGHT_TARGETS = (
     "sleep_lab.recordings.edf_folder",
+    "sleep_lab.recordings.feature_tables",
     "sleep_lab.recordings.h5_folder",
+    "sleep_lab.recordings.mass",
     "sleep_lab.recordings.simulated_nights",
     "sleep_lab.recordings.sleep_edf",
 )

@@ -21,17 +21,31 @@ from tests.nights import recording
 
 CONF = Path(next(iter(sleep_lab.conf.__path__)))
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name[0] != "_")
-OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+OPTIONS = [
+    (group, path.relative_to(CONF / group).with_suffix("").as_posix())
+    for group in GROUPS
+    for path in sorted((CONF / group).rglob("*.yaml"))
+]
+FEATURES_ALONE = ["data.folder=somewhere", "preparation=features_only", "encoder=none"]
+TABLE = ["data=feature_table", *FEATURES_ALONE]
 GIVEN = {
-    ("data", "sleep_edf"): ["data.folder=somewhere"],
-    ("data", "h5_folder"): ["data.folder=somewhere", "data.montage.psg=[A,B]"],
+    **{("data", name): ["data.folder=somewhere"] for name in ("sleep_edf", "dodh", "dodo", "mass")},
+    ("data", "h5_folder"): ["data.folder=somewhere", "data.channels=[A,B]"],
     ("data", "edf_folder"): ["data.folder=somewhere", "data.montage.psg=[A,B]"],
+    ("data", "feature_table"): [*FEATURES_ALONE, "features=table"],
+    ("features", "table"): TABLE,
+    ("features", "table_raw"): [*TABLE, "features_normalizer=standardization"],
+    ("experiment", "sleep_edf_band_powers"): ["data.folder=somewhere"],
     ("split", "named"): ["split.train=[a]", "split.validation=[b]", "split.test=[c]"],
     ("logger", "wandb"): ["logger.wandb.save_dir=."],
     ("encoder", "deep_sleep"): ["normalizer=raw"],
     ("encoder", "chambon"): ["normalizer=raw", "reducer=flatten"],
     ("encoder", "tsinalis"): ["normalizer=raw"],
+    ("encoder", "none"): ["data.montage.psg=null"],
+    ("encoder", "robust_sleep"): ["normalizer=robust"],
     ("normalizer", "raw"): ["encoder=deep_sleep"],
+    ("sequence_encoder", "flatten"): ["output=centre"],
+    ("preparation", "features_only"): ["data.montage.psg=null", "encoder=none"],
 }
 """What only the user knows, and what an option cannot do without."""
 
@@ -50,11 +64,18 @@ def composed(*overrides, name="train"):
 def facts_of_a_night(config):
     """A night as this config would prepare it, without its files."""
     preparation = preparation_of(config)
-    channels = tuple(name for group in preparation.groups for name in preparation.channels(group))
-    night = recording(4, rate=100.0, names=channels)
+    channels = {name for group in preparation.groups for name in preparation.channels(group)}
+    for feature in preparation.features.values():
+        channels |= set(getattr(feature, "channels", ()) or ())
+    night = recording(4, rate=100.0, names=tuple(sorted(channels)))
+    if config.data.nights._target_.endswith("feature_tables"):
+        night = recording(4, rate=1 / 30, names=("delta", "alpha"))
     widths = {name: feature(night, 0).shape[1] for name, feature in preparation.features.items()}
-    rate = float(config.preparation.sampling_rate)
-    groups = {name: PreparedGroup(preparation.channels(name), rate) for name in preparation.groups}
+    rate = float(config.preparation.get("sampling_rate", 0))
+    groups = {
+        name: PreparedGroup(tuple(map(str, range(group.width))), rate)
+        for name, group in preparation.groups.items()
+    }
     return PreparedNight(Path(), "night", "person", 4, 0, groups, widths, 0, None, True)
 
 
@@ -72,6 +93,9 @@ def built(config):
     features = {
         name: torch.rand(2, context.sequence, width) for name, width in model.features.items()
     }
+    if features:
+        joined = torch.cat(list(features.values()), dim=-1).flatten(0, 1).unsqueeze(-1)
+        fit_standardization({"features": model.features_normalizer}, [{"features": joined}])
     return model, signals, features
 
 
@@ -81,11 +105,13 @@ def test_every_option_composes_and_builds_the_model_and_all_around_it(group, opt
     require_sense(config)
     model, signals, features = built(config)
     logits = model(signals, features)
-    context = instantiate(config.context)
-    assert logits.shape == (2, context.sequence, 5)
-    stages = torch.randint(-1, 5, (2 * context.sequence,))
+    predicted = 1 if config.output == "centre" else instantiate(config.context).sequence
+    assert logits.shape == (2, predicted, 5)
+    stages = torch.randint(-1, 5, (2 * predicted,))
     stages[0] = 2
     instantiate(config.loss)(logits.flatten(0, 1), stages).backward()
+    if config.get("penalty"):
+        assert instantiate(config.penalty)(model.named_parameters()) > 0
     optimizer = instantiate(config.optimizer)(model.parameters())
     if config.get("scheduler"):
         instantiate(config.scheduler)(optimizer)

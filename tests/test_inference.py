@@ -119,6 +119,59 @@ def test_staging_leaves_the_model_as_it_was(night):
     np.testing.assert_array_equal(stage(model, night), before)
 
 
+PLACE = "sleep_lab.models"
+ROBUST = {
+    "normalizer": [
+        {"_target_": f"{PLACE}.normalizers.Spectrogram"},
+        {"_target_": f"{PLACE}.normalizers.StandardizeOnline"},
+    ],
+    "encoder": {"_target_": f"{PLACE}.encoders.RobustSleepEncoder"},
+    "reducer": {"_target_": f"{PLACE}.reducers.ProjectedAttentionReducer"},
+}
+
+
+@pytest.mark.parametrize("combine", ["geometric", "arithmetic", "vote"])
+def test_a_network_that_normalizes_per_window_is_staged_the_same_whole_or_in_windows(
+    night, combine, monkeypatch
+):
+    monkeypatch.setattr("sleep_lab.inference.ENCODED_AT_ONCE", 7)
+    model = network(night, **ROBUST)
+    expected = every_window_alone(
+        model, night, -night.padding, night.epochs + night.padding, combine
+    )[night.padding : -night.padding]
+    np.testing.assert_allclose(stage(model, night, combine), expected, atol=1e-4)
+
+
+def test_any_channels_are_staged_by_a_network_that_takes_them(night, tmp_path):
+    model = network(night, **ROBUST)
+    three = prepared_night(tmp_path, names=("A", "B", "C"))
+    assert stage(model, three).shape == (40, 5)
+
+
+def test_centres_are_staged_by_their_own_window_alone(night):
+    every = network(night)
+    centre = network(night, output="centre")
+    centre.load_state_dict(every.state_dict())
+    expected = []
+    with torch.inference_mode():
+        for epoch in range(night.epochs):
+            rows = slice(epoch - 2 + night.padding, epoch + 3 + night.padding)
+            signals = torch.from_numpy(night.signals("psg")[rows]).transpose(1, 2)[None]
+            features = {
+                name: torch.from_numpy(night.feature(name)[rows])[None] for name in night.features
+            }
+            expected.append(every({"psg": signals}, features)[0, 2].softmax(0).numpy())
+    np.testing.assert_allclose(stage(centre, night), expected, atol=1e-5)
+    part = NightPart(night, 10, 20, 8, 22)
+    np.testing.assert_allclose(stage(centre, part), expected[10:20], atol=1e-5)
+
+
+def test_a_night_without_padding_has_epochs_that_are_no_centre(tmp_path):
+    bare = prepared_night(tmp_path, padding_s=0)
+    with pytest.raises(InputError, match="have no 2 epochs on both sides; prepare it with padding"):
+        stage(network(bare, output="centre"), bare)
+
+
 @pytest.mark.parametrize("how", ["geometric", "arithmetic", "vote"])
 def test_equal_windows_are_their_own_combination(how):
     log_probabilities = torch.randn(7, 1, 5).log_softmax(-1)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sleep_lab.models.weights import load_checkpoint
+from sleep_lab.models.weights import load_model
 from tests.conftest import REPOSITORY, SMALL
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ def test_the_demo_is_far_above_a_logistic_regression_on_band_powers(tmp_path, mo
         env=environment,
         check=True,
     )
-    trained = load_checkpoint(tmp_path / "demo" / "checkpoints" / "best.ckpt")
+    trained = load_model(tmp_path / "demo" / "checkpoints" / "best.ckpt")
     regression, network, _ = benchmark("band_power_baseline").compared(trained)
     assert regression.cohen_kappa > 0.4
     assert network.cohen_kappa > regression.cohen_kappa + 0.1

@@ -23,18 +23,18 @@ from sleep_lab.errors import InputError, one_line
 from sleep_lab.evaluation import result_table, write_results
 from sleep_lab.experiment import (
     architecture_of,
+    fit_normalizers,
     one_of,
     plain,
     preparation_of,
     prepared_nights,
     stage_parts,
-    training_signals,
     whole_number,
 )
 from sleep_lab.inference import COMBINATIONS
 from sleep_lab.instantiation import instantiate
-from sleep_lab.models import build, fit_standardization
-from sleep_lab.models.weights import load_checkpoint
+from sleep_lab.models import build
+from sleep_lab.models.weights import load_model
 from sleep_lab.training import MONITORS, StagingModule
 from sleep_lab.training.wandb_results import finish, log_results
 
@@ -84,7 +84,7 @@ def train(config: DictConfig) -> float:
 
     architecture = architecture_of(config, context, nights[0])
     model = build(architecture)
-    fit_standardization(model.normalizers, training_signals(split["train"], context))
+    fit_normalizers(model, split["train"], context)
     logger.info(
         "%d parameters, %s nights, %d training windows, on %s",
         model.number_of_parameters,
@@ -95,6 +95,7 @@ def train(config: DictConfig) -> float:
     module = StagingModule(
         model,
         loss=instantiate(config.loss),
+        penalty=instantiate(config.penalty) if config.get("penalty") else None,
         optimizer=instantiate(config.optimizer),
         scheduler=instantiate(config.scheduler) if config.get("scheduler") else None,
         monitor=config.monitor,
@@ -136,7 +137,7 @@ def score_test_nights(
     best = Path(getattr(checkpoints, "best_model_path", ""))
     if not best.is_file():
         raise InputError(f"no weights were kept in {folder}: train for at least one validation")
-    results = list(stage_parts(load_checkpoint(best).model, parts, config.combine))
+    results = list(stage_parts(load_model(best).model, parts, config.combine))
     metrics = write_results(folder, results)
     log_results(trainer.loggers, folder, metrics)
     console = Console()

@@ -4,7 +4,7 @@ A split is a pure function of sorted ids, a seed and the context's length; no pe
 parts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,30 +63,56 @@ def holdout(
     Raises:
         InputError: fewer people than parts, or no one left to train on.
     """
-    people = sorted({night.person for night in nights})
+    people = _people(nights)
     if len(people) < len(PARTS):
         raise InputError(
             f"split=holdout wants at least {len(PARTS)} people, one for each part, not "
             f"{len(people)} ({', '.join(people)}); add nights, or use split=within_recording"
         )
-    counts = {
-        "validation": _count(validation, len(people), "validation"),
-        "test": _count(test, len(people), "test"),
-    }
+    testing = _count(test, len(people), len(people) - 2, "test")
+    validating = _count(validation, len(people), len(people) - 2, "validation")
     drawn = np.random.default_rng(seed).permutation(people).tolist()
-    testers = set(drawn[: counts["test"]])
-    validators = set(drawn[counts["test"] : counts["test"] + counts["validation"]])
-    split: Split = {name: [] for name in PARTS}
-    for night in sorted(nights, key=lambda night: night.id):
-        name = (
-            "test"
-            if night.person in testers
-            else "validation"
-            if night.person in validators
-            else "train"
+    return _by_person(nights, context, drawn[testing : testing + validating], drawn[:testing])
+
+
+def folds(
+    nights: Sequence[PreparedNight],
+    context: int,
+    folds: int | None = 5,
+    fold: int = 0,
+    validation: float = 0.2,
+    seed: int = 0,
+) -> Split:
+    """Cross-validation: people in `folds` sets of nearly equal numbers, one of which is for test.
+
+    Over all folds every person is tested once.
+
+    Args:
+        nights: prepared nights, in any order.
+        context: sleep epochs in a window.
+        folds: how many sets; as many as people (leave one person out) if None.
+        fold: which set is for test, from 0 on.
+        validation: share of the other people if below 1, otherwise their number; at least one.
+        seed: of the draws among the sorted people.
+
+    Raises:
+        InputError: fewer people than folds, no such fold, or no one left to train on.
+    """
+    people = _people(nights)
+    number = len(people) if folds is None else folds
+    if not 2 <= number <= len(people) or len(people) < len(PARTS):
+        raise InputError(
+            f"split=folds cannot make {number} folds of {len(people)} people "
+            f"({', '.join(people)}); set split.folds from 2 to the number of people, of 3 or more"
         )
-        split[name].append(NightPart.whole(night))
-    return checked(split, context)
+    if not 0 <= fold < number:
+        raise InputError(f"split.fold={fold}: the {number} folds are 0 to {number - 1}")
+    sets = np.array_split(np.random.default_rng(seed).permutation(people), number)
+    testers = sets[fold].tolist()
+    others = sorted(set(people) - set(testers))
+    validating = _count(validation, len(others), len(others) - 1, "validation")
+    drawn = np.random.default_rng((seed, fold)).permutation(others).tolist()
+    return _by_person(nights, context, drawn[:validating], testers)
 
 
 def named(
@@ -200,9 +226,34 @@ def _refuse_shared_people(split: Split) -> None:
                 )
 
 
-def _count(wanted: float, people: int, name: str) -> int:
+def _people(nights: Sequence[PreparedNight]) -> list[str]:
+    return sorted({night.person for night in nights})
+
+
+def _by_person(
+    nights: Sequence[PreparedNight],
+    context: int,
+    validators: Collection[str],
+    testers: Collection[str],
+) -> Split:
+    """Whole nights; those of other people are for training."""
+    split: Split = {name: [] for name in PARTS}
+    for night in sorted(nights, key=lambda night: night.id):
+        name = (
+            "test"
+            if night.person in testers
+            else "validation"
+            if night.person in validators
+            else "train"
+        )
+        split[name].append(NightPart.whole(night))
+    return checked(split, context)
+
+
+def _count(wanted: float, people: int, most: int, name: str) -> int:
+    """How many people a share, or a number, is."""
     count = max(1, round(wanted * people)) if 0 < wanted < 1 else int(wanted)
-    if count < 1 or count > people - 2:
+    if not 1 <= count <= most:
         raise InputError(
             f"split.{name}={wanted:g} of {people} people leaves a part empty; choose another share"
         )

@@ -18,7 +18,9 @@ def summarise(scores: Mapping[str, Scores]) -> dict[str, Any]:
 
     "nights" has each night's scores; "mean" and "std" are over nights, undefined scores left out,
     the standard deviation being the population's, as in the field's published tables; "pooled" is
-    of the sum of the confusion matrices. An undefined score is None.
+    of the sum of the confusion matrices, and has it as "confusion_matrix": a list of rows, the
+    expert's stages, of columns, the predicted ones, both in the order W, N1, N2, N3, REM. An
+    undefined score is None.
     """
     table = np.array([score_values(night) for night in scores.values()])
     mean, std = mean_and_std(table)

@@ -30,6 +30,10 @@ class SignalGroup:
 class GroupEncoder(nn.Module):
     """Normalizers, epoch encoder and reducer of one group.
 
+    `once` is what an epoch goes through alone, the same in every window that holds it; `in_window`
+    is what is left to do when the window is known. Everything happens in `once` unless a normalizer
+    works per window: then it ends before that one.
+
     Args:
         name: the group, for messages.
         group: its shape.
@@ -39,6 +43,8 @@ class GroupEncoder(nn.Module):
 
     Attributes:
         width: of an encoded epoch.
+        per_window: whether an epoch's encoding depends on the window.
+        any_channels: whether the weights fit any number of channels in any order.
 
     Raises:
         InputError: a part is missing, or rejects its arguments or what the part before it gives.
@@ -69,16 +75,46 @@ class GroupEncoder(nn.Module):
         self.encoder = complete(encoder, shape, group.sampling_rate, where=where)
         self.reducer = complete(reducer, self.encoder.output_shape, where=where)
         self.width: int = self.reducer.width
+        steps = self._steps()
+        per_window = [number for number, step in enumerate(steps) if step.per_window]
+        self.per_window = bool(per_window)
+        self.steps_once = min(per_window, default=len(steps))
+        self.any_channels: bool = self.encoder.any_channels and all(
+            step.any_channels for step in steps
+        )
 
-    def forward(self, signals: Tensor) -> Tensor:
-        """(epochs, channels, samples) to (epochs, width)."""
-        expected = (self.group.channels, self.group.samples)
-        if signals.shape[1:] != expected:
+    def once(self, signals: Tensor) -> Tensor:
+        """(epochs, channels, samples) to (epochs, width), or to what the step per window takes.
+
+        Raises:
+            InputError: the shape is not the group's.
+        """
+        channels, samples = signals.shape[1:]
+        wanted = self.group
+        if samples != wanted.samples or not (self.any_channels or channels == wanted.channels):
             raise InputError(
-                f"group {self.name}: the model wants (epochs, {expected[0]} channels, "
-                f"{expected[1]} samples), found {tuple(signals.shape)}"
+                f"group {self.name}: the model wants (epochs, "
+                f"{'any number of' if self.any_channels else wanted.channels} channels, "
+                f"{wanted.samples} samples), found {tuple(signals.shape)}"
             )
-        return self.reducer(self.encoder(self.normalizer(signals)))
+        for step in self._steps()[: self.steps_once]:
+            signals = step(signals)
+        return signals if self.per_window else self.reducer(self.encoder(signals))
+
+    def in_window(self, epochs: Tensor) -> Tensor:
+        """Windows of what `once` gives, (batch, context, ...), to (batch, context, width)."""
+        if not self.per_window:
+            return epochs
+        windows = epochs.shape[:2]
+        for step in self._steps()[self.steps_once :]:
+            if step.per_window:
+                epochs = step(epochs)
+            else:
+                epochs = step(epochs.flatten(0, 1)).unflatten(0, windows)
+        return self.reducer(self.encoder(epochs.flatten(0, 1))).unflatten(0, windows)
+
+    def _steps(self) -> list[Any]:
+        return list(self.normalizer)
 
 
 def complete(part: Part, *facts: Any, where: str) -> Any:

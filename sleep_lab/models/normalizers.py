@@ -2,7 +2,8 @@
 
 They are modules of the network, so that weights and statistics travel together. Each works on
 (epochs, *shape), where shape is (channels, samples), or (channels, frequencies, frames) after a
-spectrogram, and never changes the tensor that it is given.
+spectrogram; one that works per window on (batch, context, *shape). None changes the tensor that it
+is given.
 """
 
 import math
@@ -21,11 +22,14 @@ class Normalizer(nn.Module):
 
     Attributes:
         output_shape: what an epoch looks like afterwards; as before unless the step says otherwise.
-        per_window: whether the step needs the window around an epoch. If not, an epoch's result is
-            the same in every window and inference computes it once.
+        per_window: whether the step needs the window around an epoch, and takes and gives
+            (batch, context, *shape). If not, an epoch's result is the same in every window and
+            inference computes it once.
+        any_channels: whether it takes any number of channels, whatever it was built for.
     """
 
     per_window: ClassVar[bool] = False
+    any_channels: ClassVar[bool] = True
 
     def __init__(self, shape: tuple[int, ...], sampling_rate: float) -> None:
         super().__init__()
@@ -156,6 +160,7 @@ class Standardization(Normalizer):
     batch (Chan, Golub, LeVeque 1979), so batches of any size and order give the same.
     """
 
+    any_channels: ClassVar[bool] = False
     mean: Tensor
     std: Tensor
     fitted: Tensor
@@ -222,6 +227,29 @@ class Standardization(Normalizer):
         return (x - self.mean).div_(self.std + self.eps)
 
 
+class StandardizeOnline(Normalizer):
+    """(x - mean) / (standard deviation + eps) by the statistics of the window itself.
+
+    They are those of each channel and, after a spectrogram, each frequency, over the window's
+    epochs and their time or frames; the standard deviation is the unbiased one. So in
+    RobustSleepNet (Guillot and Thorey, arXiv 2101.02452, 2021): there is nothing to fit.
+    """
+
+    per_window: ClassVar[bool] = True
+
+    def __init__(self, shape: tuple[int, ...], sampling_rate: float, eps: float = 1e-15) -> None:
+        super().__init__(shape, sampling_rate)
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, context, *shape) to the same."""
+        centred = x - x.mean(dim=(1, -1), keepdim=True)
+        # in two passes over what is needed anyway: half the time of torch.std
+        samples = x.shape[1] * x.shape[-1]
+        norm = torch.linalg.vector_norm(centred, dim=(1, -1), keepdim=True)
+        return centred / (norm / math.sqrt(samples - 1) + self.eps)
+
+
 def _look_at_fitted_again(module: Standardization, _: object) -> None:
     module._known_fitted = False
 
@@ -248,6 +276,11 @@ def fit_standardization(
                 continue
             if group in fits:
                 raise InputError(f"group {group}: more than one standardization; keep one")
+            if any(before.per_window for before in list(steps)[:position]):
+                raise InputError(
+                    f"group {group}: a standardization after a step that works per window has "
+                    "nothing to be fitted on; leave it out"
+                )
             fits[group] = nn.Sequential(*list(steps)[:position]), step
             step.start_fit()
     if not fits:

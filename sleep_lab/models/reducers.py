@@ -37,6 +37,28 @@ class AttentionReducer(nn.Module):
         return (weights.transpose(1, 2) @ frames).squeeze(1)
 
 
+class ProjectedAttentionReducer(nn.Module):
+    """Frames are mapped to fewer numbers, then summed up by attention.
+
+    So in RobustSleepNet (Guillot and Thorey, arXiv 2101.02452, 2021), whose sizes are the defaults.
+
+    Args:
+        shape: (width, frames).
+        width: of a frame after the linear map.
+        context: of the attention.
+    """
+
+    def __init__(self, shape: tuple[int, ...], width: int = 50, context: int = 25) -> None:
+        super().__init__()
+        self.width = width
+        self.projection = nn.Linear(_width(shape, "attention_projected"), width)
+        self.attention = AttentionReducer((width, shape[1]), context)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(epochs, width of a frame, frames) to (epochs, width)."""
+        return self.attention(self.projection(x.transpose(1, 2)).transpose(1, 2))
+
+
 class PoolReducer(nn.Module):
     """The largest value, or the average, over the frames.
 

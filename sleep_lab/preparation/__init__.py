@@ -1,10 +1,12 @@
 """Preparation: from a recording to a night that networks can read at once."""
 
 from sleep_lab.preparation.features import (
+    Columns,
     EpochCycleIndex,
     EpochIndex,
     Feature,
     FourierMagnitude,
+    PerNight,
     ShannonEntropy,
     SignalStatistics,
     SpectralPower,
@@ -26,6 +28,7 @@ from sleep_lab.preparation.store import prepare, processed_signals
 
 __all__ = [
     "Bandpass",
+    "Columns",
     "Derivation",
     "EpochCycleIndex",
     "EpochIndex",
@@ -33,6 +36,7 @@ __all__ = [
     "Filter",
     "FourierMagnitude",
     "Padding",
+    "PerNight",
     "Preparation",
     "PreparedGroup",
     "PreparedNight",

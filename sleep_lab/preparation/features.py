@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, floor, isclose
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -232,6 +232,59 @@ class FourierMagnitude:
         return _padded([np.abs(np.fft.rfft(sleep_epochs(s))) for s in signals], padding)
 
 
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a feature table as they are, where a night is one (`feature_tables`).
+
+    Padding repeats the first and the last row.
+
+    Attributes:
+        channels: names of columns; all if None.
+    """
+
+    channels: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.channels is not None:
+            _settle_channels(self)
+
+    def __call__(self, recording: Recording, padding: int) -> NDArray[np.float64]:
+        """(rows, columns)."""
+        names = self.channels or tuple(channel.name for channel in recording.channels)
+        for name in names:
+            rate = recording.channel(name).sampling_rate
+            if not isclose(rate * SLEEP_EPOCH_S, 1):
+                raise InputError(
+                    f"{recording.origin}: Columns are those of a feature table, and {name!r} is a "
+                    f"signal of {rate:g} Hz; take another feature"
+                )
+        whole = recording.cut(0, recording.epochs)
+        rows = np.stack([whole.read(name) for name in names], axis=1).astype(np.float64)
+        return np.pad(rows, ((padding, padding), (0, 0)), mode="edge")
+
+
+@dataclass(frozen=True)
+class PerNight:
+    """Another feature on the scale of each night: its columns as z-scores over the night's epochs.
+
+    Mean and standard deviation (the population's) are the night's alone; its padding is mapped like
+    its epochs. A column that does not change is 0.
+
+    Attributes:
+        feature: the other.
+    """
+
+    feature: Feature
+
+    def __call__(self, recording: Recording, padding: int) -> NDArray[np.float64]:
+        """(rows, the feature's width)."""
+        rows = self.feature(recording, padding)
+        night = rows[padding : padding + recording.epochs]
+        changes = np.ptp(night, axis=0) > 0
+        deviations = np.where(changes, night.std(axis=0), 1.0)
+        return np.where(changes, (rows - night.mean(axis=0)) / deviations, 0.0)
+
+
 def _padded_index(recording: Recording, padding: int) -> NDArray[np.float64]:
     return np.pad(np.arange(recording.epochs, dtype=np.float64), padding, mode="edge")
 
@@ -239,10 +292,8 @@ def _padded_index(recording: Recording, padding: int) -> NDArray[np.float64]:
 def _settle(feature: Any, **values: Any) -> None:
     """Check what the features of signals have in common; lists from a config become tuples."""
     kind = type(feature).__name__
-    channels = feature.channels
-    if isinstance(channels, str) or not channels or not all(isinstance(c, str) for c in channels):
-        raise InputError(f"{kind}: channels is a list of names of channels, not {channels!r}")
-    values |= {"channels": tuple(channels), "processings": tuple(feature.processings)}
+    _settle_channels(feature)
+    values |= {"processings": tuple(feature.processings)}
     if hasattr(feature, "statistics"):
         values["statistics"] = tuple(feature.statistics)
         for name in feature.statistics:
@@ -250,6 +301,15 @@ def _settle(feature: Any, **values: Any) -> None:
                 raise InputError(f"{kind}: no statistic {name!r}; {nearest(str(name), STATISTICS)}")
     for name, value in values.items():
         object.__setattr__(feature, name, value)
+
+
+def _settle_channels(feature: Any) -> None:
+    channels = feature.channels
+    if isinstance(channels, str) or not channels or not all(isinstance(c, str) for c in channels):
+        raise InputError(
+            f"{type(feature).__name__}: channels is a list of names of channels, not {channels!r}"
+        )
+    object.__setattr__(feature, "channels", tuple(channels))
 
 
 def _summaries(

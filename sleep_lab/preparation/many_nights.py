@@ -4,7 +4,7 @@ import logging
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
@@ -23,7 +23,7 @@ Outcome = PreparedNight | InputError
 
 def prepare_nights(
     sources: Sequence[NightSource],
-    preparation: Preparation,
+    preparation: Preparation | Callable[[NightSource], Preparation],
     store: Path,
     workers: int | None = None,
 ) -> tuple[list[PreparedNight], list[InputError]]:
@@ -31,7 +31,7 @@ def prepare_nights(
 
     Args:
         sources: the nights; ids must be unique.
-        preparation: what to do with them.
+        preparation: what to do with them, or what tells it for each.
         store: folder of all prepared nights.
         workers: processes; one per core if None.
 
@@ -46,18 +46,19 @@ def prepare_nights(
     todo = []
     for source in sources:
         try:
-            night = stored_night(night_folder(source, preparation, store), source)
+            own = preparation if isinstance(preparation, Preparation) else preparation(source)
+            night = stored_night(night_folder(source, own, store), source)
         except InputError as error:
             outcomes[source.id] = error
             continue
         if night is None:
-            todo.append(source)
+            todo.append((source, own))
         else:
             outcomes[source.id] = night
     if todo:
         logger.info("preparing %d nights in %s (%d are there)", len(todo), store, len(outcomes))
         processes = min(workers or os.cpu_count() or 1, len(todo))
-        for source, outcome in _shown(_prepared(todo, preparation, store, processes), len(todo)):
+        for source, outcome in _shown(_prepared(todo, store, processes), len(todo)):
             outcomes[source.id] = outcome
     ordered = [outcomes[name] for name in ids]
     nights = [outcome for outcome in ordered if isinstance(outcome, PreparedNight)]
@@ -67,7 +68,7 @@ def prepare_nights(
 
 def prepare_all(
     sources: Sequence[NightSource],
-    preparation: Preparation,
+    preparation: Preparation | Callable[[NightSource], Preparation],
     store: Path,
     workers: int | None = None,
     skip_bad_nights: bool = False,
@@ -95,16 +96,16 @@ def prepare_all(
 
 
 def _prepared(
-    sources: Sequence[NightSource], preparation: Preparation, store: Path, processes: int
+    todo: Sequence[tuple[NightSource, Preparation]], store: Path, processes: int
 ) -> Iterator[tuple[NightSource, Outcome]]:
     if processes == 1:
-        for source in sources:
+        for source, preparation in todo:
             yield source, _attempt(source, preparation, store)
         return
     # spawned, since a fork of a process with threads (torch's, the progress bar's) can hang
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        running = {pool.submit(_attempt, source, preparation, store): source for source in sources}
+        running = {pool.submit(_attempt, *night, store): night[0] for night in todo}
         for done in as_completed(running):
             yield running[done], done.result()
 

@@ -10,6 +10,7 @@ from sleep_lab.errors import InputError
 from sleep_lab.instantiation import PREPARATION_TARGETS, instantiate
 from sleep_lab.preparation.features import Feature
 from sleep_lab.preparation.signal import Processing
+from sleep_lab.stages import SLEEP_EPOCH_S
 
 FORMAT_VERSION = 1
 """Version of the prepared files; a new one never reads what an older one wrote."""
@@ -45,34 +46,48 @@ class Preparation:
     Attributes:
         groups: for each group of the montage, its channels and the processings of the group.
         features: for each feature's name, how it is computed.
+        padding_s: seconds before and after the night, where there is no group of signals, which
+            has a Padding of its own.
     """
 
     groups: Mapping[str, Derivation]
     features: Mapping[str, Feature]
+    padding_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.groups and not self.features:
             raise InputError("a preparation wants at least one group of signals or one feature")
+        object.__setattr__(self, "padding_s", float(self.padding_s))
+        if self.padding_s < 0 or self.padding_s % SLEEP_EPOCH_S:
+            raise InputError(
+                f"preparation.padding_s is a multiple of {SLEEP_EPOCH_S}, not {self.padding_s:g}"
+            )
+        if self.groups and self.padding_s:
+            raise InputError("preparation.padding_s: groups of signals want a Padding instead")
         for name, group in self.groups.items():
             if not group.channels:
                 raise InputError(
-                    f"montage: group {name!r} has no channels; set data.montage.{name}"
+                    f"montage: group {name!r} has no channels; name them: data.channels=[...] "
+                    f"(or data.montage.{name}=[...])"
                 )
 
     @classmethod
     def from_dict(
         cls,
-        montage: Mapping[str, Sequence[Any]],
+        montage: Mapping[str, Sequence[Any] | None],
         processings: Sequence[Any] | Mapping[str, Sequence[Any]],
         features: Mapping[str, Any],
+        padding_s: float = 0.0,
         allowed: Sequence[str] = PREPARATION_TARGETS,
     ) -> "Preparation":
         """The preparation that plain data describes, as configs and checkpoints hold it.
 
         Args:
-            montage: for each group, channel names or {channels: [...], processings: [...]}.
+            montage: for each group, channel names or {channels: [...], processings: [...]}; null
+                leaves a group out.
             processings: those of every group, or a mapping from group to its own.
             features: name to feature; null leaves a feature out.
+            padding_s: padding of a night without groups; the others have their processings'.
             allowed: targets that may be instantiated.
 
         Raises:
@@ -95,6 +110,8 @@ class Preparation:
 
         groups = {}
         for name, channels in montage.items():
+            if channels is None:
+                continue
             own = processings.get(name) if isinstance(processings, Mapping) else processings
             if own is None:
                 raise InputError(f"preparation.processings: nothing for group {name!r}")
@@ -104,7 +121,7 @@ class Preparation:
             for name, feature in features.items()
             if feature is not None
         }
-        return cls(groups, built)
+        return cls(groups, built, 0.0 if groups else padding_s)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, JSON-able, from which `from_dict` makes an equal preparation."""
@@ -118,6 +135,7 @@ class Preparation:
                 for name, group in self.groups.items()
             },
             "features": {name: _plain(feature) for name, feature in self.features.items()},
+            "padding_s": self.padding_s,
         }
 
     @property

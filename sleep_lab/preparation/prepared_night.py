@@ -73,7 +73,7 @@ class PreparedNight:
 
     @property
     def recording_start(self) -> datetime | None:
-        """Wall-clock time of the recording's first sample, or None."""
+        """Wall-clock time of the recording's first sleep epoch, or None."""
         if self.start_time is None:
             return None
         return self.start_time - timedelta(seconds=self.first_epoch * SLEEP_EPOCH_S)

@@ -8,6 +8,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def _write_arrays(
             f"{recording.origin}: groups have different padding ({paddings}, in epochs of 30 s); "
             "give every group the same"
         )
-    padding = next(iter(paddings.values()), 0)
+    padding = next(iter(paddings.values()), round(preparation.padding_s / SLEEP_EPOCH_S))
     widths = {}
     for name, feature in preparation.features.items():
         values = np.asarray(feature(recording, padding), dtype=np.float32)
@@ -127,7 +128,7 @@ def _write_arrays(
         padding=padding,
         groups=groups,
         features=widths,
-        first_epoch=round(recording.start_s / SLEEP_EPOCH_S),
+        first_epoch=int((recording.start_s + 0.01) // SLEEP_EPOCH_S),
         start_time=recording.start_time,
         scored=recording.hypnogram is not None,
     )
@@ -209,18 +210,22 @@ def _file_facts(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     status = path.stat()
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": _sha256(path)}
+    size, mtime_ns = status.st_size, status.st_mtime_ns
+    return {"size": size, "mtime_ns": mtime_ns, "sha256": _sha256(path, size, mtime_ns)}
 
 
 def _unchanged(path: Path, facts: dict[str, Any]) -> bool:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     status = path.stat()
-    if status.st_size != facts["size"]:
+    size, mtime_ns = status.st_size, status.st_mtime_ns
+    if size != facts["size"]:
         return False
-    return status.st_mtime_ns == facts["mtime_ns"] or _sha256(path) == facts["sha256"]
+    return mtime_ns == facts["mtime_ns"] or _sha256(path, size, mtime_ns) == facts["sha256"]
 
 
-def _sha256(path: Path) -> str:
+@lru_cache
+def _sha256(path: Path, _size: int, _mtime_ns: int) -> str:
+    """Kept while size and time stay the same, since one file may hold many nights."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,14 +2,16 @@
 
 import re
 
-from sleep_lab.recordings.recording import Kind
+from sleep_lab.recordings.channel import Kind
+
+SCALP = r"(?:(?:FP|AF|FC|FT|CP|TP|PO|F|C|P|T|O)(?:\d{1,2}|Z)|FPZ|IZ)"
+"""Regular expression of the electrodes of the 10-20 system, in capitals."""
 
 _ECG = re.compile(r"E[CK]G")
 _EOG = re.compile(r"EOG|\b(LOC|ROC|E[12])(?![A-Z0-9])")
 _EMG = re.compile(r"EMG|CHIN|SUBMENT")
-_SCALP = r"(?:(?:FP|AF|FC|FT|CP|TP|PO|F|C|P|T|O)(?:\d{1,2}|Z)|FPZ|IZ)"
-_REFERENCE = rf"(?:{_SCALP}|[AM][12]|[A-Z]+)"
-_EEG = re.compile(rf"EEG|^{_SCALP}(?:\W*{_REFERENCE})?$")
+_REFERENCE = rf"(?:{SCALP}|[AM][12]|[A-Z]+)"
+_EEG = re.compile(rf"EEG|^{SCALP}(?:\W*{_REFERENCE})?$")
 
 
 def channel_kind(label: str) -> Kind:
@@ -18,7 +20,7 @@ def channel_kind(label: str) -> Kind:
 
     A mastoid or ear electrode alone (M1, A2) is a reference, so it is "other".
     """
-    words = label.upper().replace("_", " ").strip()
+    words = label.upper().replace("_", " ").strip().removeprefix("POL ")
     if _ECG.search(words):
         return "ecg"
     if _EOG.search(words):

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sleep_lab.errors import InputError, one_line
+from sleep_lab.recordings.channel import Channel
 from sleep_lab.recordings.channel_kind import channel_kind
-from sleep_lab.recordings.recording import Channel, Recording
+from sleep_lab.recordings.recording import Recording
 from sleep_lab.recordings.scoring import Annotation, Scoring, scoring_of_annotations
 
 logger = logging.getLogger(__name__)

@@ -1,12 +1,18 @@
 """The nights in a folder."""
 
 import logging
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sleep_lab.errors import InputError
+from sleep_lab.recordings.listing import (
+    files_below,
+    found_files,
+    night_id,
+    person_of,
+    sorted_nights,
+)
 from sleep_lab.recordings.night_source import NightFile
 from sleep_lab.recordings.scoring import LengthMismatch
 
@@ -50,14 +56,14 @@ def h5_folder(
             `person_pattern` finds nothing.
     """
     root = Path(folder)
-    return _nights(
+    return sorted_nights(
         NightFile(
-            id=_id(path, root),
-            person=_person(_id(path, root), person_pattern),
+            id=night_id(path, root),
+            person=person_of(night_id(path, root), person_pattern),
             path=path,
             length_mismatch=length_mismatch,
         )
-        for path in _found(root, pattern)
+        for path in found_files(root, pattern)
     )
 
 
@@ -87,14 +93,14 @@ def edf_folder(
     """
     root = Path(folder)
     suffixes = tuple(suffix.casefold() for suffix in scoring_suffixes)
-    paths = [p for p in _found(root, pattern) if not p.stem.casefold().endswith(suffixes)]
+    paths = [p for p in found_files(root, pattern) if not p.stem.casefold().endswith(suffixes)]
     if not paths:
         raise InputError(f"{root}: every {pattern} in it has a scoring's name; no recording found")
     scorings = _scorings(root, suffixes)
-    return _nights(
+    return sorted_nights(
         NightFile(
-            id=_id(path, root),
-            person=_person(_id(path, root), person_pattern),
+            id=night_id(path, root),
+            person=person_of(night_id(path, root), person_pattern),
             path=path,
             scoring=_only_one(path, scorings[path.parent, path.stem.casefold()]),
             around_sleep_min=around_sleep_min,
@@ -125,9 +131,9 @@ def sleep_edf(
     """
     root = Path(folder)
     scorings: defaultdict[tuple[Path, str], list[Path]] = defaultdict(list)
-    for path in _visible(root, "*-Hypnogram.edf"):
+    for path in files_below(root, "*-Hypnogram.edf"):
         scorings[path.parent, path.name[:7]].append(path)
-    nights = _nights(
+    nights = sorted_nights(
         NightFile(
             id=path.stem.removesuffix("-PSG"),
             person=path.name[:5],
@@ -136,13 +142,47 @@ def sleep_edf(
             around_sleep_min=around_sleep_min,
             length_mismatch=length_mismatch,
         )
-        for path in _found(root, "*-PSG.edf")
+        for path in found_files(root, "*-PSG.edf")
     )
-    for night in nights:
-        if night.scoring is None:
-            expected = f"{night.path.name[:7]}?-Hypnogram.edf"
-            logger.warning("%s: no %s beside it; it is kept unscored", night.path, expected)
-    return nights
+    return _told(nights, lambda night: f"{night.path.name[:7]}?-Hypnogram.edf")
+
+
+def mass(
+    folder: Path | str,
+    around_sleep_min: float | None = None,
+    length_mismatch: LengthMismatch = "cut",
+) -> list[NightFile]:
+    """The nights of the Montreal Archive of Sleep Studies (O'Reilly et al. 2014), sorted by id.
+
+    `01-03-0001 PSG.edf` has its scoring in `01-03-0001 Base.edf`; the night and the person are
+    01-03-0001. Scorers did not begin with the recording, so that a night is cut to what they
+    scored. A night without scoring is kept, with a warning. Those that are scored every 20 s (SS2,
+    SS4, SS5) are errors when they are opened.
+
+    Args:
+        folder: where to look, folders below it included.
+        around_sleep_min: minutes kept before and after sleep; all if None.
+        length_mismatch: see `open_recording`.
+
+    Raises:
+        InputError: no folder, no recording in it, or one recording twice.
+    """
+
+    def scoring(path: Path) -> Path:
+        return path.with_name(f"{path.stem.removesuffix('PSG')}Base.edf")
+
+    nights = sorted_nights(
+        NightFile(
+            id=path.stem.removesuffix(" PSG"),
+            person=path.stem.removesuffix(" PSG"),
+            path=path,
+            scoring=scoring(path) if scoring(path).is_file() else None,
+            around_sleep_min=around_sleep_min,
+            length_mismatch=length_mismatch,
+        )
+        for path in found_files(Path(folder), "* PSG.edf")
+    )
+    return _told(nights, lambda night: scoring(night.path).name)
 
 
 def recording_file(path: Path | str, scoring: Path | str | None = None) -> NightFile:
@@ -156,29 +196,10 @@ def recording_file(path: Path | str, scoring: Path | str | None = None) -> Night
     )
 
 
-def _visible(root: Path, pattern: str) -> list[Path]:
-    """Files below the folder; hidden ones are left by systems, not by people."""
-    return sorted(p for p in root.rglob(pattern) if p.is_file() and not p.name.startswith("."))
-
-
-def _found(root: Path, pattern: str) -> list[Path]:
-    if not root.is_dir():
-        what = "this is a file, not a folder" if root.exists() else "there is no such folder"
-        raise InputError(f"{root}: {what}")
-    paths = _visible(root, pattern)
-    if not paths:
-        kinds = Counter(path.suffix or "no suffix" for path in _visible(root, "*"))
-        there = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common(5))
-        raise InputError(
-            f"{root}: no {pattern} in it or in the folders below; found: {there or 'no files'}"
-        )
-    return paths
-
-
 def _scorings(root: Path, suffixes: Sequence[str]) -> defaultdict[tuple[Path, str], list[Path]]:
     """The scorings of each recording, under its folder and case-folded name."""
     scorings: defaultdict[tuple[Path, str], list[Path]] = defaultdict(list)
-    for path in _visible(root, "*"):
+    for path in files_below(root, "*"):
         name = path.stem.casefold()
         longest = max((s for s in suffixes if name.endswith(s)), key=len, default=None)
         if longest is not None and path.suffix.casefold() in _SCORING_FORMATS:
@@ -193,29 +214,10 @@ def _only_one(path: Path, scorings: Sequence[Path]) -> Path | None:
     return scorings[0] if scorings else None
 
 
-def _id(path: Path, root: Path) -> str:
-    return "-".join(path.relative_to(root).with_suffix("").parts)
-
-
-def _person(night: str, pattern: str | None) -> str:
-    if pattern is None:
-        return night
-    try:
-        found = re.search(pattern, night)
-    except re.error as error:
-        raise InputError(f"person_pattern {pattern!r} is no regular expression: {error}") from error
-    if found is None:
-        raise InputError(f"person_pattern {pattern!r} finds no person in the night {night!r}")
-    return found[1] if found.re.groups else found[0]
-
-
-def _nights(nights: Iterable[NightFile]) -> list[NightFile]:
-    """Sorted by id, each id once."""
-    by_id: dict[str, NightFile] = {}
+def _told(nights: list[NightFile], scoring_of: Callable[[NightFile], str]) -> list[NightFile]:
+    """The nights, after a warning for each that has no scoring beside it."""
     for night in nights:
-        other = by_id.setdefault(night.id, night)
-        if other is not night:
-            raise InputError(
-                f"{other.path} and {night.path} are both night {night.id!r}; rename one of them"
-            )
-    return [by_id[night] for night in sorted(by_id)]
+        if night.scoring is None:
+            expected = scoring_of(night)
+            logger.warning("%s: no %s beside it; it is kept unscored", night.path, expected)
+    return nights

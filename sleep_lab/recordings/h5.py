@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sleep_lab.errors import InputError
-from sleep_lab.recordings.recording import Channel, Kind, Recording
+from sleep_lab.recordings.channel import Channel, Kind
+from sleep_lab.recordings.recording import Recording
 from sleep_lab.recordings.scoring import Scoring, stages_of_codes
 
 _KINDS: dict[str, Kind] = {"eeg": "eeg", "eog": "eog", "emg": "emg", "ecg": "ecg"}

@@ -1,35 +1,20 @@
 """A night as it was recorded: channels, signals read on demand, and a scoring if there is one."""
 
+import logging
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sleep_lab.errors import InputError, nearest
+from sleep_lab.recordings.channel import Channel, Kind
+from sleep_lab.recordings.channel_synonyms import electrodes_of_derivations, synonymous
 from sleep_lab.stages import SLEEP_EPOCH_S, UNSCORED, W
 
-Kind = Literal["eeg", "eog", "emg", "ecg", "other"]
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One recorded signal.
-
-    Attributes:
-        name: as the file has it.
-        kind: eeg, eog, emg, ecg or other.
-        sampling_rate: samples per second.
-        samples: number of samples in the whole file.
-        unit: "uV" for electric signals, otherwise the file's own unit.
-    """
-
-    name: str
-    kind: Kind
-    sampling_rate: float
-    samples: int
-    unit: str = "uV"
+logger = logging.getLogger(__name__)
 
 
 class SignalSource(Protocol):
@@ -72,12 +57,40 @@ class Recording:
         return int((self.duration_s + 0.01) // SLEEP_EPOCH_S)
 
     def channel(self, name: str) -> Channel:
-        """The channel called `name` (exactly, or else whatever the case of its letters).
+        """The channel called `name`: exactly, or else whatever the case of its letters, or else by
+        what the field calls the same signal (`channel_synonyms`).
 
         Raises:
-            InputError: no channel has that name; the message lists those that exist.
+            InputError: no channel has that name, or more than one; the message lists them.
         """
         return self.channels[self._position(name)]
+
+    def names_of(self, *kinds: Kind, faster_than_hz: float = 0.0) -> tuple[str, ...]:
+        """Names of the channels of these kinds, in the file's order, that can be used together.
+
+        An electrode that is recorded beside a derivation of it is left out, and so are channels of
+        one name, with a warning: nobody can tell which is which.
+
+        Args:
+            kinds: eeg, eog, emg, ecg or other.
+            faster_than_hz: only channels of more samples per second than this.
+        """
+        suitable = [
+            channel
+            for channel in self.channels
+            if channel.kind in kinds and channel.sampling_rate > faster_than_hz
+        ]
+        electrodes = electrodes_of_derivations(suitable)
+        names = [c.name for n, c in enumerate(suitable) if n not in electrodes]
+        called = Counter(channel.name for channel in self.channels)
+        unclear = sorted({name for name in names if called[name] > 1})
+        if unclear:
+            logger.warning(
+                "%s: left out, as other channels have the same name: %s",
+                self.origin,
+                ", ".join(unclear),
+            )
+        return tuple(name for name in names if called[name] == 1)
 
     def read(self, name: str) -> NDArray[np.float32]:
         """All samples of the channel called `name` within the recording, in the channel's unit.
@@ -110,6 +123,24 @@ class Recording:
             duration_s=float((last - first) * SLEEP_EPOCH_S),
         )
 
+    def from_second(self, second: float) -> "Recording":
+        """The recording without its first seconds, nor a hypnogram, whose epochs these would move.
+
+        Raises:
+            InputError: nothing is left.
+        """
+        if not 0 <= second < self.duration_s:
+            raise InputError(
+                f"{self.origin}: cannot begin {second:g} s after the start of {self.duration_s:g} s"
+            )
+        return replace(
+            self,
+            hypnogram=None,
+            start_time=self.start_time and self.start_time + timedelta(seconds=second),
+            start_s=self.start_s + second,
+            duration_s=self.duration_s - second,
+        )
+
     def around_sleep(self, minutes: float) -> "Recording":
         """The recording from `minutes` before the first to `minutes` after the last sleep epoch.
 
@@ -135,14 +166,21 @@ class Recording:
 
     def _position(self, name: str) -> int:
         names = [channel.name for channel in self.channels]
-        if name in names:
-            if names.count(name) > 1:
-                raise InputError(
-                    f"{self.origin}: {names.count(name)} channels are called {name!r}; "
-                    "rename them in the file"
-                )
-            return names.index(name)
-        folded = [n.casefold() for n in names]
-        if folded.count(name.casefold()) == 1:
-            return folded.index(name.casefold())
-        raise InputError(f"{self.origin}: no channel {name!r}; {nearest(name, names)}")
+        exact = [n for n, other in enumerate(names) if other == name]
+        found = (
+            exact
+            or [n for n, other in enumerate(names) if other.casefold() == name.casefold()]
+            or synonymous(name, self.channels)
+        )
+        if not found:
+            raise InputError(f"{self.origin}: no channel {name!r}; {nearest(name, names)}")
+        if len(exact) > 1:
+            raise InputError(
+                f"{self.origin}: {len(exact)} channels are called {name!r}; rename them in the file"
+            )
+        if len(found) > 1:
+            raise InputError(
+                f"{self.origin}: {name!r} may be {len(found)} channels "
+                f"({', '.join(repr(names[n]) for n in found)}); give the one that you mean"
+            )
+        return found[0]

@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 
 from sleep_lab.errors import InputError
 from sleep_lab.recordings.recording import Recording
-from sleep_lab.stages import SLEEP_EPOCH_S, STAGE_OF_ANNOTATION, STAGES, UNSCORED
+from sleep_lab.stages import N3, REM, SLEEP_EPOCH_S, STAGE_OF_ANNOTATION, STAGES, UNSCORED, W
 
 logger = logging.getLogger(__name__)
 
 LengthMismatch = Literal["error", "cut"]
 
+_STAGE_OF_NAME = {
+    **{text.lower(): code for text, code in STAGE_OF_ANNOTATION.items()},
+    **{text.removeprefix("Sleep stage ").lower(): c for text, c in STAGE_OF_ANNOTATION.items()},
+    **{f"s{number}": min(number, N3) for number in (1, 2, 3, 4)},
+    **{"wake": W, "rem": REM, "mt": UNSCORED},
+}
 _GRID_TOLERANCE_S = 1.0
 _LONGEST_S = 31 * 24 * 3600
 
@@ -29,11 +35,13 @@ class Scoring:
         stages: (epochs,) int8 stage codes, one per 30 s.
         first: which sleep epoch of the recording `stages` begins with; negative if the scoring
             begins before the signals do.
+        offset_s: when the sleep epochs begin, in seconds after the first sample: 0 to 30.
     """
 
     origin: str
     stages: NDArray[np.int8]
     first: int = 0
+    offset_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,13 +64,43 @@ def stages_of_codes(codes: NDArray, origin: str) -> NDArray[np.int8]:
             f"{origin}: the hypnogram is an array of {codes.dtype} with shape {codes.shape}; "
             "it has to be one row of numbers, one per 30 s"
         )
-    unknown = codes[~np.isin(codes, np.arange(UNSCORED, len(STAGES)))]
-    if unknown.size:
+    unknown = ~np.isin(codes, np.arange(UNSCORED, len(STAGES)))
+    if unknown.any():
         raise InputError(
-            f"{origin}: the hypnogram holds {unknown[0]:g}, which is no stage; codes are -1 for "
-            "not scored, then 0 W, 1 N1, 2 N2, 3 N3, 4 REM"
+            f"{origin}: the hypnogram holds {codes[unknown][0]:g} in sleep epoch "
+            f"{np.argmax(unknown)}, which is no stage; codes are -1 for not scored, then 0 W, 1 "
+            "N1, 2 N2, 3 N3, 4 REM"
         )
     return codes.astype(np.int8)
+
+
+def stages_of_texts(texts: NDArray[np.str_], origin: str) -> NDArray[np.int8]:
+    """The hypnogram of a file's texts: names of stages, or codes if they all are; empty for none.
+
+    Names are the AASM's (N1, REM) or Rechtschaffen and Kales' (1, S1, R), whatever the case, as an
+    EDF+ annotation has them or alone.
+
+    Raises:
+        InputError: a text is neither.
+    """
+    texts = np.strings.strip(texts)
+    scored = texts != ""
+    stages = np.full(len(texts), UNSCORED, np.int8)
+    try:
+        stages[scored] = stages_of_codes(texts[scored].astype(np.float64), origin)
+        return stages
+    except ValueError:
+        pass
+    names, where = np.unique(np.strings.lower(texts[scored]), return_inverse=True)
+    unknown = [name for name in names if name not in _STAGE_OF_NAME]
+    if unknown:
+        epoch = np.argmax(np.strings.lower(texts) == unknown[0])
+        raise InputError(
+            f"{origin}: the hypnogram holds {str(texts[epoch])!r} in sleep epoch {epoch}, which is "
+            "no stage; names are W, N1, N2, N3, REM, and ? for not scored"
+        )
+    stages[scored] = np.array([_STAGE_OF_NAME[name] for name in names], np.int8)[where]
+    return stages
 
 
 def scoring_of_annotations(
@@ -72,7 +110,8 @@ def scoring_of_annotations(
 
     A stage lasts as long as its annotation says, be it one sleep epoch or a hundred; without a
     duration it lasts until the next stage, the last one for one epoch. Texts that are no stage
-    are left out.
+    are left out. Sleep epochs begin with the first sample, or where the first stage does if that is
+    more than 1 s off.
 
     Args:
         annotations: in any order.
@@ -80,8 +119,8 @@ def scoring_of_annotations(
         origin: the file, for messages.
 
     Raises:
-        InputError: a stage begins or ends more than 1 s off the recording's 30 s grid, two
-            different stages are given to one sleep epoch, or the stages span more than a month.
+        InputError: a stage begins or ends more than 1 s off the sleep epochs, two different stages
+            are given to one of them, or the stages span more than a month.
     """
     codes = [_stage(annotation.text) for annotation in annotations]
     staged = sorted(
@@ -99,9 +138,13 @@ def scoring_of_annotations(
         raise InputError(f"{origin}: its stages last {span_s / 3600:.0f} h; a duration is wrong")
     # the night may end within a sleep epoch: what is left of it has no stage
     ends[-1] -= (ends[-1] - onsets[-1] + _GRID_TOLERANCE_S) % SLEEP_EPOCH_S - _GRID_TOLERANCE_S
-    first = _on_grid(onsets, "begins", origin)
-    last = _on_grid(ends, "ends", origin)
-    return _laid_out(first, last - first, stages, origin)
+    offset_s = float(onsets[0] % SLEEP_EPOCH_S)
+    if min(offset_s, SLEEP_EPOCH_S - offset_s) <= _GRID_TOLERANCE_S:
+        offset_s = 0.0
+    first = _on_grid(onsets, offset_s, "begins", origin)
+    last = _on_grid(ends, offset_s, "ends", origin)
+    scoring = _laid_out(first, last - first, stages, origin)
+    return scoring and replace(scoring, offset_s=offset_s)
 
 
 def with_scoring(
@@ -109,8 +152,10 @@ def with_scoring(
 ) -> Recording:
     """The recording with its hypnogram: one stage for each of its sleep epochs.
 
-    Unscored epochs outside the signals are dropped, as is the stage of an incomplete last epoch;
-    one missing last epoch is unscored. A scoring without any stage leaves no hypnogram.
+    A recording whose scoring has sleep epochs of its own begins with them. Unscored epochs outside
+    the signals are dropped, as is the stage of an incomplete last epoch; one missing last epoch is
+    unscored, as are those before the scoring begins unless `length_mismatch` is "cut". A scoring
+    without any stage leaves no hypnogram.
 
     Raises:
         InputError: the scoring has stages outside the signals or ends more than one epoch before
@@ -118,6 +163,13 @@ def with_scoring(
     """
     if (scoring.stages == UNSCORED).all():
         return recording
+    if scoring.offset_s:
+        logger.warning(
+            "%s: its sleep epochs begin %g s after the first sample of %s, which is cut to begin "
+            "there",
+            *(scoring.origin, scoring.offset_s, recording.origin),
+        )
+        recording = recording.from_second(scoring.offset_s)
     epochs = recording.epochs
     before = scoring.stages[: max(0, -scoring.first)]
     late = np.full(max(0, scoring.first), UNSCORED, np.int8)
@@ -136,7 +188,8 @@ def with_scoring(
         recording = recording.cut(0, len(stages))
     elif missing:
         stages = np.append(stages, np.int8(UNSCORED))
-    return replace(recording, hypnogram=stages)
+    scored = replace(recording, hypnogram=stages)
+    return scored.cut(len(late), len(stages)) if length_mismatch == "cut" and len(late) else scored
 
 
 def _mismatch(recording: Recording, scoring: Scoring, length_mismatch: LengthMismatch) -> None:
@@ -158,14 +211,16 @@ def _stage(text: str) -> int | None:
     return STAGE_OF_ANNOTATION.get(text.partition("@@")[0].strip())
 
 
-def _on_grid(times: NDArray[np.float64], what: str, origin: str) -> NDArray[np.int64]:
-    epochs = np.rint(times / SLEEP_EPOCH_S)
-    off = np.abs(times - epochs * SLEEP_EPOCH_S)
+def _on_grid(
+    times: NDArray[np.float64], offset_s: float, what: str, origin: str
+) -> NDArray[np.int64]:
+    epochs = np.rint((times - offset_s) / SLEEP_EPOCH_S)
+    off = np.abs(times - offset_s - epochs * SLEEP_EPOCH_S)
     if (off > _GRID_TOLERANCE_S).any():
         time = times[off > _GRID_TOLERANCE_S][0]
         raise InputError(
             f"{origin}: a stage {what} {time:g} s after the first sample, {off.max():g} s off the "
-            "recording's 30 s epochs; move the annotations (or the start time) onto them"
+            f"{SLEEP_EPOCH_S} s epochs that begin with the first stage; move the annotation"
         )
     return epochs.astype(np.int64)
 

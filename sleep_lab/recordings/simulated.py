@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sleep_lab.errors import InputError
-from sleep_lab.recordings.recording import Channel, Kind, Recording
+from sleep_lab.recordings.channel import Channel, Kind
+from sleep_lab.recordings.recording import Recording
 from sleep_lab.recordings.simulated_course import Course, Floats, Person
 from sleep_lab.recordings.simulated_events import Rendered, draw_events, draw_heartbeats
 from sleep_lab.recordings.simulated_hypnogram import simulate_hypnogram

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sleep_lab.errors import InputError, nearest
+from sleep_lab.recordings.channel import Kind
 from sleep_lab.recordings.channel_kind import channel_kind
-from sleep_lab.recordings.recording import Kind
 
 RHYTHMS = ("background", "slow", "theta", "alpha", "sigma", "beta", "muscle", "mains")
 """Sources that are always there."""

@@ -18,6 +18,7 @@ from sleep_lab.inference import stage as stage_night
 from sleep_lab.models import ModuloNet
 from sleep_lab.models.weights import CHECKPOINT_KEY
 from sleep_lab.stages import STAGES
+from sleep_lab.training.penalty import Penalty
 
 MONITORS = tuple(
     f"val/{name}"
@@ -43,14 +44,18 @@ class StagingModule(pl.LightningModule):
         model: the network, its normalizers fitted.
         loss: of logits (n, 5) and stages (n,), where -1 does not count.
         optimizer: makes the optimizer of the parameters.
+        penalty: of the model's weights, added to the loss that is minimised; none if None.
         scheduler: makes a learning-rate scheduler of the optimizer; none if None.
         monitor: metric that a plateau scheduler watches.
         combine: how windows are combined in validation; see `sleep_lab.inference.stage`.
         facts: plain data that checkpoints carry, so that they can be used alone.
 
-    Logs train/loss and train/accuracy, and over all validation nights val/loss (the expert stage's
-    mean negative log-probability), val/accuracy, val/cohen_kappa, val/weighted_f1, val/macro_f1 and
-    val/f1_STAGE.
+    Raises:
+        InputError: the penalty is to leave out parameters that the model does not have.
+
+    Logs train/loss, without the penalty, train/penalty and train/accuracy, and over all validation
+    nights val/loss (the expert stage's mean negative log-probability), val/accuracy,
+    val/cohen_kappa, val/weighted_f1, val/macro_f1 and val/f1_STAGE.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class StagingModule(pl.LightningModule):
         model: ModuloNet,
         loss: nn.Module,
         optimizer: OptimizerFactory,
+        penalty: Penalty | None = None,
         scheduler: SchedulerFactory | None = None,
         monitor: str = "val/accuracy",
         combine: Combination = "geometric",
@@ -66,6 +72,10 @@ class StagingModule(pl.LightningModule):
         super().__init__()
         self.model = model
         self.loss = loss
+        self.penalty = penalty
+        if penalty is not None:
+            # an exclusion that is not there is told before training, not in its first step
+            penalty.penalised(model.named_parameters())
         self.optimizer_factory = optimizer
         self.scheduler_factory = scheduler
         self.monitor = monitor
@@ -76,7 +86,7 @@ class StagingModule(pl.LightningModule):
         self.validation_loss = MeanMetric()
 
     def forward(self, signals: dict[str, Tensor], features: dict[str, Tensor]) -> Tensor:
-        """Logits of the model, (batch, context, 5)."""
+        """Logits of the model, (batch, predicted, 5)."""
         return self.model(signals, features)
 
     def transfer_batch_to_device(
@@ -88,14 +98,18 @@ class StagingModule(pl.LightningModule):
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """The loss of a batch of windows."""
+        """What is minimised: the loss of a batch of windows, and the penalty."""
         del batch_index
         logits = self.model(batch.signals, batch.features).flatten(0, 1)
-        stages = batch.stages.flatten()
+        stages = batch.stages[:, self.model.predicted].flatten()
         loss = self.loss(logits, stages)
         self.train_metric.update(logits.argmax(1), stages)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.stages))
-        return loss
+        if self.penalty is None:
+            return loss
+        penalty = self.penalty(self.model.named_parameters())
+        self.log("train/penalty", penalty, batch_size=len(batch.stages))
+        return loss + penalty
 
     def on_train_epoch_end(self) -> None:
         """Log the accuracy over the training epoch."""

@@ -82,9 +82,9 @@ def test_a_path_that_was_not_given(command, tmp_path):
 
 
 def test_an_unknown_channel(command, nights, tmp_path):
-    outcome = command(train_main, *h5_data(nights), "data.montage.psg=[C3_M2]")
+    outcome = command(train_main, *h5_data(nights), "data.montage.psg=[C4-M2]")
     assert_refused(
-        outcome, tmp_path, "night-0.h5", "no channel 'C3_M2'", "did you mean 'C3-M2'?", "E1-M2"
+        outcome, tmp_path, "night-0.h5", "no channel 'C4-M2'", "did you mean 'C3-M2'?", "E1-M2"
     )
 
 
@@ -201,9 +201,9 @@ def test_a_checkpoint_of_another_montage(workplace, command, nights, tmp_path):
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("nowhere.ckpt", "nowhere.ckpt: no such checkpoint"),
+        ("nowhere.ckpt", "nowhere.ckpt: no such file"),
         (".", "a folder without checkpoints/best.ckpt"),
-        ("text.ckpt", "text.ckpt: no checkpoint, or a damaged one"),
+        ("text.ckpt", "text.ckpt: no weights that are known here"),
     ],
 )
 def test_a_model_that_is_none(command, tmp_path, model, said):

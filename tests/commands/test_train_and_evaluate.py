@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,12 +10,10 @@ import torch
 from omegaconf import OmegaConf
 
 from sleep_lab.commands.evaluate import main as evaluate_main
-from sleep_lab.commands.evaluate import with_montage
 from sleep_lab.commands.train import main as train_main
 from sleep_lab.evaluation import evaluate
 from sleep_lab.models import ModuloNet
-from sleep_lab.models.weights import load_checkpoint
-from sleep_lab.preparation import ShannonEntropy
+from sleep_lab.models.weights import load_model
 from sleep_lab.recordings import simulated_nights, write_h5
 from sleep_lab.stages import STAGES
 from tests.conftest import SMALL
@@ -44,6 +41,7 @@ def test_a_run_leaves_the_files_that_scripts_rely_on(workplace):
         "curves/metrics.csv",
         "metrics.json",
         "per_night.csv",
+        "training.json",
         f"hypnograms/{night}.csv",
         f"plots/{night}.png",
         "plots/confusion_matrix.png",
@@ -103,7 +101,7 @@ def test_the_same_seed_gives_the_same_weights(workplace, command, tmp_path):
     outcome = command(train_main, *SMALL, shared, "hydra.run.dir=again")
     assert outcome.status == 0, outcome.error
     weights = [
-        load_checkpoint(path).model.state_dict()
+        load_model(path).model.state_dict()
         for path in (
             workplace / "runs/small/checkpoints/best.ckpt",
             tmp_path / "again/checkpoints/best.ckpt",
@@ -112,7 +110,7 @@ def test_the_same_seed_gives_the_same_weights(workplace, command, tmp_path):
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     other = command(train_main, *SMALL, shared, "hydra.run.dir=other", "seed=1")
     assert other.status == 0, other.error
-    changed = load_checkpoint(tmp_path / "other/checkpoints/best.ckpt").model.state_dict()
+    changed = load_model(tmp_path / "other/checkpoints/best.ckpt").model.state_dict()
     assert not all(torch.equal(weights[0][name], changed[name]) for name in changed)
 
 
@@ -204,15 +202,6 @@ def test_a_checkpoint_that_names_other_code_is_refused(workplace, command, tmp_p
         outcome = command(evaluate_main, "model=evil.ckpt")
         assert outcome.status == 2
         assert "may not instantiate 'shutil.rmtree'" in outcome.last_line
-
-
-def test_features_are_computed_of_the_channels_given_instead(workplace):
-    trained = load_checkpoint(workplace / "runs/small/checkpoints/best.ckpt")
-    entropy = ShannonEntropy(channels=("E1-M2", "C3-M2"))
-    preparation = replace(trained.preparation, features={"entropy": entropy})
-    other = with_montage(replace(trained, preparation=preparation), {"psg": ["Fpz-Cz", "EOG"]})
-    assert other.channels("psg") == ("Fpz-Cz", "EOG")
-    assert other.features["entropy"].channels == ("EOG", "Fpz-Cz")
 
 
 def test_nights_that_have_moved_are_found_where_the_user_says(command, tmp_path):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sleep_lab.data import describe, holdout, named, restore, within_recording
+from sleep_lab.data.parts import folds
 from sleep_lab.errors import InputError
 from tests.nights import prepared_night
 
@@ -48,9 +49,57 @@ def test_holdout_draws_by_its_seed_and_counts_people(night):
     assert counts == {"train": 6, "validation": 1, "test": 3}
 
 
+@settings(deadline=None)
+@given(
+    people=st.lists(st.integers(0, 12), min_size=3, max_size=30).filter(lambda p: len(set(p)) > 2),
+    seed=st.integers(0, 1000),
+    data=st.data(),
+)
+def test_over_all_folds_everybody_is_tested_once_and_never_known_before(night, people, seed, data):
+    nights = of_people(night, *(f"p{p}" for p in people))
+    everybody = {n.person for n in nights}
+    asked = data.draw(
+        st.one_of(st.none(), st.integers(2 if len(everybody) > 3 else 3, len(everybody)))
+    )
+    number = asked or len(everybody)
+    splits = [folds(nights, 5, asked, fold, seed=seed) for fold in range(number)]
+    tested = [part.night.id for split in splits for part in split["test"]]
+    assert sorted(tested) == sorted(n.id for n in nights)
+    sizes = [len(people_of(split)["test"]) for split in splits]
+    assert max(sizes) - min(sizes) <= 1
+    for split in splits:
+        groups = people_of(split)
+        assert groups["train"] | groups["validation"] | groups["test"] == everybody
+        assert sum(len(group) for group in groups.values()) == len(everybody)
+        rest = len(everybody) - len(groups["test"])
+        assert len(groups["validation"]) == max(1, round(0.2 * rest))
+    shuffled = [nights[i] for i in np.random.default_rng(seed).permutation(len(nights))]
+    assert describe(folds(shuffled, 5, asked, 0, seed=seed)) == describe(splits[0])
+
+
+def test_folds_are_drawn_by_their_seed_and_each_has_its_own_validation(night):
+    nights = of_people(night, *"abcdefghij")
+    assert len({str(describe(folds(nights, 5, seed=s))["test"]) for s in range(10)}) > 3
+    validated = {
+        str(describe(folds(nights, 5, fold=f, validation=1))["validation"]) for f in range(5)
+    }
+    assert len(validated) > 1
+    counts = {name: len(parts) for name, parts in folds(nights, 5, 10, 3, validation=4).items()}
+    assert counts == {"train": 5, "validation": 4, "test": 1}
+
+
 @pytest.mark.parametrize(
     ("split", "message"),
     [
+        (
+            lambda n: folds(of_people(n, *"abcd"), 5, 5),
+            r"cannot make 5 folds of 4 people \(a, b, c, d",
+        ),
+        (lambda n: folds(of_people(n, *"ab"), 5, None), r"cannot make 2 folds of 2 people"),
+        (lambda n: folds(of_people(n, *"abcd"), 5, 1), r"cannot make 1 folds"),
+        (lambda n: folds(of_people(n, *"abcd"), 5, 4, 4), r"split\.fold=4: the 4 folds are 0 to 3"),
+        (lambda n: folds(of_people(n, *"abcd"), 5, 4, -1), r"split\.fold=-1"),
+        (lambda n: folds(of_people(n, *"abcd"), 5, 2, validation=2), r"split\.validation=2 of 2"),
         (lambda n: holdout(of_people(n, "a", "b", "a"), 5), r"at least 3 people.*not 2 \(a, b\)"),
         (lambda n: holdout(of_people(n, *"abcd"), 5, test=3), r"split\.test=3 of 4 people"),
         (

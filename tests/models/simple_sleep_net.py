@@ -29,11 +29,14 @@ def simple_sleep_net(
         ],
         "encoder": {"_target_": f"{place}.encoders.SimpleSleepEncoder", "_partial_": True},
         "reducer": {"_target_": f"{place}.reducers.AttentionReducer", "context": 25},
+        "features_normalizer": [],
         "features_encoder": {
             "_target_": f"{place}.features_encoders.FullyConnectedFeatures",
             "layers": [5],
         },
         "sequence_encoder": {"_target_": f"{place}.sequence_encoders.ResidualGRU"},
+        "output": "all",
+        "group_dropout": 0.0,
     }
 
 

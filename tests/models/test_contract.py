@@ -16,10 +16,12 @@ from sleep_lab.models import ModuloNet
 from sleep_lab.models.encoders import (
     ChambonEncoder,
     DeepSleepEncoder,
+    RobustSleepEncoder,
     SeqSleepEncoder,
     SimpleSleepEncoder,
     TsinalisEncoder,
 )
+from sleep_lab.models.encoders.robust_sleep import ChannelAttention
 from sleep_lab.models.features_encoders import FullyConnectedFeatures
 from sleep_lab.models.group_encoder import GroupEncoder
 from sleep_lab.models.normalizers import (
@@ -28,9 +30,15 @@ from sleep_lab.models.normalizers import (
     ClipAndScale,
     Spectrogram,
     Standardization,
+    StandardizeOnline,
 )
-from sleep_lab.models.reducers import AttentionReducer, FlattenReducer, PoolReducer
-from sleep_lab.models.sequence_encoders import GRU, LSTM, ResidualGRU, ResidualLSTM
+from sleep_lab.models.reducers import (
+    AttentionReducer,
+    FlattenReducer,
+    PoolReducer,
+    ProjectedAttentionReducer,
+)
+from sleep_lab.models.sequence_encoders import GRU, LSTM, Flatten, ResidualGRU, ResidualLSTM
 
 RAW = (3, 600)
 EPOCH = (3, 1800)
@@ -45,6 +53,7 @@ NORMALIZERS = [
     (Standardization, RAW),
     (Standardization, SPECTROGRAM),
 ]
+NORMALIZERS_PER_WINDOW = [(StandardizeOnline, RAW), (StandardizeOnline, SPECTROGRAM)]
 ENCODERS = [
     (SimpleSleepEncoder, SPECTROGRAM),
     (partial(SimpleSleepEncoder, filters=8, hidden=6), SPECTROGRAM),
@@ -54,6 +63,8 @@ ENCODERS = [
     (DeepSleepEncoder, EPOCH),
     (ChambonEncoder, EPOCH),
     (TsinalisEncoder, EPOCH),
+    (RobustSleepEncoder, SPECTROGRAM),
+    (partial(RobustSleepEncoder, filters=8, virtual_channels=2, context=5), SPECTROGRAM),
 ]
 REDUCERS = [
     (AttentionReducer, (6, 7)),
@@ -62,6 +73,8 @@ REDUCERS = [
     (partial(PoolReducer, how="average"), (6, 7)),
     (FlattenReducer, (6, 7)),
     (FlattenReducer, (6, 7, 3)),
+    (ProjectedAttentionReducer, (6, 7)),
+    (partial(ProjectedAttentionReducer, width=4, context=3), (6, 7)),
 ]
 FEATURES_ENCODERS = [
     (FullyConnectedFeatures, 6),
@@ -78,6 +91,7 @@ SEQUENCE_ENCODERS = [
     (partial(ResidualLSTM, hidden=8), 6),
     (partial(ResidualLSTM, hidden=4, layers=1), 6),
 ]
+ONE_PER_WINDOW = [(Flatten, 6), (partial(Flatten, layers=(7, 4)), 6)]
 CONTEXT = 5
 
 
@@ -94,6 +108,7 @@ CASES = [
     # module, its input for 4 epochs or windows, the declared shape of one output
     *((lambda p=p, s=s: made(p, s, 60.0), s, lambda m: m.output_shape) for p, s in NORMALIZERS),
     *((lambda p=p, s=s: made(p, s, 60.0), s, lambda m: m.output_shape) for p, s in ENCODERS),
+    (lambda: made(ChannelAttention, 6, 2, 4), (3, 6), lambda _: (2, 6)),
     *((lambda p=p, s=s: made(p, s), s, lambda m: (m.width,)) for p, s in REDUCERS),
     *(
         (lambda p=p, w=w: made(p, w), (CONTEXT, w), lambda m: (CONTEXT, m.width))
@@ -102,6 +117,14 @@ CASES = [
     *(
         (lambda p=p, w=w: made(p, w, CONTEXT), (CONTEXT, w), lambda m: (CONTEXT, m.width))
         for p, w in SEQUENCE_ENCODERS
+    ),
+    *(
+        (lambda p=p, w=w: made(p, w, CONTEXT), (CONTEXT, w), lambda m: (1, m.width))
+        for p, w in ONE_PER_WINDOW
+    ),
+    *(
+        (lambda p=p, s=s: made(p, s, 60.0), (CONTEXT, *s), lambda m: (CONTEXT, *m.output_shape))
+        for p, s in NORMALIZERS_PER_WINDOW
     ),
 ]
 every_part = pytest.mark.parametrize(
@@ -160,7 +183,8 @@ def test_a_part_does_not_care_how_its_input_lies_in_memory(make, shape, declared
 @every_part
 def test_gradients_reach_the_input_and_every_weight(make, shape, declared):
     module, x = make(), torch.randn(4, *shape, requires_grad=True)
-    module(x).square().sum().backward()
+    output = module(x)
+    (output * torch.randn_like(output)).sum().backward()
     assert x.grad.isfinite().all()
     assert x.grad.abs().sum() > 0
     for name, weight in module.named_parameters():

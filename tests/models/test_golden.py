@@ -18,7 +18,7 @@ from sleep_lab.models.features_encoders import FullyConnectedFeatures
 from sleep_lab.models.normalizers import Affine, Clip, ClipAndScale, Spectrogram
 from sleep_lab.models.reducers import AttentionReducer, FlattenReducer, PoolReducer
 from sleep_lab.models.reference_names import weights_from_reference
-from sleep_lab.models.sequence_encoders import GRU, LSTM, ResidualGRU, ResidualLSTM
+from sleep_lab.models.sequence_encoders import GRU, LSTM, Flatten, ResidualGRU, ResidualLSTM
 from tests.models.published import published_simple_sleep_net
 from tests.models.simple_sleep_net import FEATURES
 from tests.shared import SHARED, needs_shared
@@ -114,10 +114,13 @@ def test_reducers_give_what_the_reference_gives(name, reducer):
         ("LSTM", LSTM(20, 21, hidden=16)),
         ("ResidualGRU", ResidualGRU(20, 21)),
         ("DeepSleepNetResidual", ResidualLSTM(20, 21, hidden=16)),
+        ("TemporalFlattener", Flatten(20, 21)),
+        ("TemporalFlattener_layers", Flatten(20, 21, layers=[50, 50])),
     ],
 )
 def test_sequence_encoders_give_what_the_reference_gives(name, encoder):
-    file = np.load(GOLDEN / "modules" / f"sequence_{name}SequenceEncoder.npz")
+    kind = "" if "Flattener" in name else "SequenceEncoder"
+    file = np.load(GOLDEN / "modules" / f"sequence_{name}{kind}.npz")
     encoder.load_state_dict(weights(file, "sequence_encoder.", "sequence_encoder."))
     close(encoder.eval()(torch.from_numpy(file["input"])).detach(), file["output"])
 
@@ -146,7 +149,7 @@ def test_the_published_network_gives_what_the_reference_gives():
     normalized = group.normalizer(signals[0, :1])
     close(normalized[0], golden["normalized_epoch0"])
     close(group.encoder(normalized)[0], golden["encoded_epoch0"])
-    reduced = published.encode({"eeg": signals.flatten(0, 1)}).unflatten(0, (2, 21))
+    reduced = published.encode({"eeg": signals.flatten(0, 1)})["eeg"].unflatten(0, (2, 21))
     close(reduced, golden["reduced"])
     encoded_features = published.features_encoder(torch.cat(list(features.values()), dim=-1))
     close(encoded_features, golden["features"])

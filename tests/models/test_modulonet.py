@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sleep_lab.errors import InputError
-from sleep_lab.models import build
+from sleep_lab.models import build, fit_standardization
 from tests.models.simple_sleep_net import FEATURES, fitted, signals, simple_sleep_net
 
 
@@ -40,9 +40,8 @@ def test_forward_is_encode_then_sequence(groups, features):
     windows, expert = batch(groups, features)
     logits = model(windows, expert)
     encoded = model.encode({name: x.flatten(0, 1) for name, x in windows.items()})
-    assert encoded.shape == ((10, 50 * len(groups)) if groups else (0, 0))
-    assert model.encoded_width == 50 * len(groups)
-    encoded = encoded.reshape(2, 5, model.encoded_width)
+    assert {name: e.shape for name, e in encoded.items()} == dict.fromkeys(groups, (10, 50))
+    encoded = {name: e.unflatten(0, (2, 5)) for name, e in encoded.items()}
     assert torch.equal(model.sequence(encoded, expert), logits)
     assert logits.shape == (2, 5, 5)
     assert logits.isfinite().all()
@@ -56,7 +55,10 @@ def test_epochs_are_encoded_the_same_in_any_batch():
         model.encode({name: x[start : start + 4] for name, x in night.items()})
         for start in (0, 4, 8)
     ]
-    torch.testing.assert_close(torch.cat(parts), model.encode(night), rtol=1e-5, atol=1e-6)
+    whole = model.encode(night)
+    for name in night:
+        joined = torch.cat([part[name] for part in parts])
+        torch.testing.assert_close(joined, whole[name], rtol=1e-5, atol=1e-6)
 
 
 @torch.no_grad()
@@ -113,7 +115,8 @@ def test_a_group_may_have_its_own_encoder():
     architecture["encoder"] = {"eog": small, "eeg": architecture["encoder"]}
     model = fitted(build(architecture))
     encoded = model.encode({"eeg": signals(2, 2), "eog": signals(2, 1)})
-    assert encoded.shape == (2, 50 + 8)
+    assert encoded["eeg"].shape == (2, 50)
+    assert encoded["eog"].shape == (2, 8)
 
 
 @torch.no_grad()
@@ -235,3 +238,147 @@ def test_an_architecture_from_elsewhere_may_name_parts_of_ours_only(
     with pytest.raises(InputError):
         build(changed(**{place: [part] if place == "normalizer" else part}))
     assert not list(tmp_path.iterdir())
+
+
+PER_WINDOW = [
+    {"_target_": f"{PLACE}.normalizers.Spectrogram"},
+    {"_target_": f"{PLACE}.normalizers.StandardizeOnline"},
+    {"_target_": f"{PLACE}.normalizers.Affine", "gain": 2.0},
+]
+ROBUST = {
+    "normalizer": PER_WINDOW,
+    "encoder": {"_target_": f"{PLACE}.encoders.RobustSleepEncoder", "hidden": 6},
+    "reducer": {"_target_": f"{PLACE}.reducers.ProjectedAttentionReducer", "width": 7},
+}
+
+
+@torch.no_grad()
+def test_a_step_per_window_sees_the_window_and_what_comes_before_it_does_not():
+    model = build(changed(**ROBUST, features={})).eval()
+    spectrogram = model.encoders["psg"].normalizer[0]
+    night = signals(9, 3)
+    once = model.encode({"psg": night})["psg"]
+    assert torch.equal(once, spectrogram(night))
+    windows = once.unfold(0, 5, 1).movedim(-1, 1)
+    logits = model.sequence({"psg": windows}, {})
+    for first in (0, 3):
+        window = spectrogram(night[first : first + 5])
+        standardized = (window - window.mean((0, -1), keepdim=True)) / window.std(
+            (0, -1), keepdim=True
+        )
+        group = model.encoders["psg"]
+        encoded = group.reducer(group.encoder(2 * standardized))
+        expected = model.classifier(model.sequence_encoder(encoded[None]))
+        torch.testing.assert_close(logits[first], expected[0], rtol=1e-4, atol=1e-5)
+        alone = model({"psg": night[None, first : first + 5]}, {})
+        torch.testing.assert_close(logits[first], alone[0], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_robust_sleep_takes_a_set_of_channels():
+    model = build(changed(**ROBUST, features={})).eval()
+    assert model.any_channels
+    night = signals(5, 4)[None]
+    logits = model({"psg": night}, {})
+    shuffled = model({"psg": night[:, :, [2, 0, 3, 1]]}, {})
+    torch.testing.assert_close(shuffled, logits, rtol=1e-4, atol=1e-5)
+    twice = model({"psg": night.repeat(1, 1, 2, 1)}, {})
+    torch.testing.assert_close(twice, logits, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(model({"psg": night[:, :, :2]}, {}), logits, atol=1e-3)
+
+
+def test_statistics_of_channels_tie_a_network_to_them():
+    standardization = {"_target_": f"{PLACE}.normalizers.Standardization"}
+    tied = ROBUST | {"normalizer": [PER_WINDOW[0], standardization]}
+    assert not build(changed(**tied)).any_channels
+    assert not build(simple_sleep_net()).any_channels
+
+
+def test_a_standardization_after_a_step_per_window_cannot_be_fitted():
+    steps = [*PER_WINDOW, {"_target_": f"{PLACE}.normalizers.Standardization"}]
+    model = build(changed(**ROBUST | {"normalizer": steps}))
+    with pytest.raises(InputError, match="group psg: a standardization after a step that works"):
+        fit_standardization(model.normalizers, [{"psg": signals(2, 3)}])
+
+
+@torch.no_grad()
+def test_the_centre_s_logits_are_those_of_all_epochs():
+    torch.manual_seed(0)
+    every = fitted(build(simple_sleep_net()))
+    centre = build(changed(output="centre")).eval()
+    centre.load_state_dict(every.state_dict())
+    windows = batch({"psg": 3})
+    assert every.predicted == slice(0, 5)
+    assert centre.predicted == slice(2, 3)
+    assert torch.equal(centre(*windows), every(*windows)[:, 2:3])
+
+
+def test_a_sequence_encoder_that_makes_one_of_all_epochs_stages_the_centre():
+    flatten = {"_target_": f"{PLACE}.sequence_encoders.Flatten", "layers": [4]}
+    with pytest.raises(InputError, match="output=centre"):
+        build(changed(sequence_encoder=flatten))
+    model = fitted(build(changed(sequence_encoder=flatten, output="centre")))
+    windows, expert = batch({"psg": 3})
+    assert model(windows, expert).shape == (2, 1, 5)
+    with pytest.raises(InputError, match="wants windows of 5 epochs, found 4"):
+        model({"psg": windows["psg"][:, :4]}, {n: x[:, :4] for n, x in expert.items()})
+    assert build(changed(sequence_encoder=flatten, context=1)).predicted == slice(0, 1)
+
+
+def groups_that_reach_the_classifier(model, windows):
+    """(draws, groups) whether each of two groups had an influence, from its gradient."""
+    inputs = {name: x.clone().requires_grad_() for name, x in windows.items()}
+    model(inputs, {}).sum().backward()
+    return torch.stack([x.grad.flatten(1).abs().sum(1) > 0 for x in inputs.values()], dim=1)
+
+
+def test_groups_are_dropped_window_by_window_and_in_training_only():
+    model = fitted(build(simple_sleep_net({"eeg": 1, "eog": 1}, {}) | {"group_dropout": 0.5}))
+    windows = {
+        name: signals(320, 1, seed=s).unflatten(0, (64, 5)) for s, name in enumerate(["eeg", "eog"])
+    }
+    assert groups_that_reach_the_classifier(model, windows).all()
+    for module in model.train().modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    kept = groups_that_reach_the_classifier(model, windows)
+    # of 64 windows, each of four outcomes is expected 16 times
+    outcomes = torch.bincount(2 * kept[:, 0] + kept[:, 1], minlength=4)
+    assert (outcomes > 4).all()
+    torch.manual_seed(3)
+    first = groups_that_reach_the_classifier(model, windows)
+    torch.manual_seed(3)
+    assert torch.equal(groups_that_reach_the_classifier(model, windows), first)
+
+
+@torch.no_grad()
+def test_features_are_normalized_column_by_column_in_the_network_s_order():
+    standardization = {"_target_": f"{PLACE}.normalizers.Standardization"}
+    model = build(changed(features_normalizer=[standardization])).eval()
+    _, expert = batch({"psg": 3})
+    joined = torch.cat([expert["epoch_index"], expert["epoch_cycle_index"]], dim=-1)
+    rows = joined.flatten(0, 1)
+    fit_standardization({"features": model.features_normalizer}, [{"features": rows[..., None]}])
+    expected = (rows - rows.mean(0)) / rows.std(0)
+    normalized = model.normalized_features(dict(reversed(expert.items())))
+    torch.testing.assert_close(normalized.flatten(0, 1), expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_each_group_may_have_its_own_normalizers_and_reducer():
+    whole = simple_sleep_net({"eeg": 2, "eog": 1}, {})
+    pool = {"_target_": f"{PLACE}.reducers.PoolReducer"}
+    steps = whole["normalizer"]
+    model = fitted(
+        build(
+            whole
+            | {
+                "normalizer": {"eog": steps[1:], "eeg": steps},
+                "reducer": {"eeg": pool, "eog": whole["reducer"]},
+            }
+        )
+    )
+    assert [len(model.encoders[name].normalizer) for name in ("eeg", "eog")] == [3, 2]
+    assert type(model.encoders["eeg"].reducer).__name__ == "PoolReducer"
+    with pytest.raises(InputError, match="reducer of group: the model wants eeg, eog, found eeg"):
+        build(whole | {"reducer": {"eeg": pool}})

@@ -20,6 +20,7 @@ from sleep_lab.preparation import (
     processed_signals,
     processings,
 )
+from sleep_lab.preparation.signal import processed as chained
 from sleep_lab.recordings import sleep_edf
 from tests.shared import SHARED, needs_shared
 from tests.test_config import composed
@@ -54,6 +55,16 @@ def processed(golden, *processings):
 )
 def test_a_processing_equals_the_reference(golden, name, chain):
     np.testing.assert_allclose(processed(golden, *chain), golden[name], rtol=RTOL, atol=ATOL)
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["cardio", "respiration"])
+def test_a_preparation_begins_with_the_reference_s_filter(golden, name):
+    group = preparation_of(composed(f"preparation={name}")).groups["psg"]
+    filtered = processed(golden, group.processings[0])
+    np.testing.assert_allclose(filtered, golden[f"filter_{name}"], rtol=RTOL, atol=ATOL)
+    (signal,) = chained([Signal("ECG", golden["signal"][:, 0], 250.0)], group.processings)
+    assert (signal.sampling_rate, signal.padding_s, len(signal.values)) == (100, 900, 240_000)
 
 
 @needs_shared

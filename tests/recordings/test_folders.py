@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from sleep_lab.errors import InputError
-from sleep_lab.recordings import edf_folder, h5_folder, recording_file, sleep_edf
+from sleep_lab.recordings import (
+    edf_folder,
+    h5_folder,
+    mass,
+    open_recording,
+    recording_file,
+    sleep_edf,
+)
 from tests.recordings.nights import stage_annotations, write_edf, write_reference_h5, write_scoring
 from tests.shared import SHARED, needs_shared
 
@@ -120,6 +127,29 @@ def test_a_sleep_edf_night_that_lies_there_twice_is_refused(tmp_path):
     touched(tmp_path, "a/SC4001E0-PSG.edf", "b/SC4001E0-PSG.edf")
     with pytest.raises(InputError, match=r"both night 'SC4001E0'"):
         sleep_edf(tmp_path)
+
+
+def test_mass_nights_are_cut_to_what_their_scorers_saw(tmp_path, caplog):
+    (tmp_path / "ss3").mkdir()
+    rates = {"EEG C4-CLE": 256.0, "EEG O1-CLE": 256.0}
+    psg = write_edf(tmp_path / "ss3" / "01-03-0001 PSG.edf", 8, channels=rates)
+    base = stage_annotations(["?", "W", "1", "4", "R"], start=71.25)
+    write_scoring(tmp_path / "ss3" / "01-03-0001 Base.edf", base)
+    touched(tmp_path, "ss3/01-03-0002 PSG.edf", "ss3/01-03-0003 Base.edf")
+    with caplog.at_level(logging.WARNING):
+        nights = mass(tmp_path)
+    assert [(n.id, n.person, n.scoring and n.scoring.name) for n in nights] == [
+        ("01-03-0001", "01-03-0001", "01-03-0001 Base.edf"),
+        ("01-03-0002", "01-03-0002", None),
+    ]
+    assert "no 01-03-0002 Base.edf beside it" in caplog.text
+    night = nights[0].open()
+    assert night.hypnogram.tolist() == [-1, 0, 1, 3, 4]
+    assert (night.start_s, night.epochs) == (71.25, 5)
+    np.testing.assert_array_equal(
+        night.read("C4"), open_recording(psg).read("EEG C4-CLE")[18240 : 18240 + 38400]
+    )
+    assert "its sleep epochs begin 11.25 s after the first sample" in caplog.text
 
 
 @needs_shared

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sleep_lab.errors import InputError
 from sleep_lab.recordings import open_recording
 from sleep_lab.recordings.edf import open_edf
-from sleep_lab.recordings.scoring import Annotation, scoring_of_annotations
+from sleep_lab.recordings.scoring import Annotation, scoring_of_annotations, stages_of_texts
 from tests.recordings.nights import (
     patched,
     stage_annotations,
@@ -123,7 +123,14 @@ def test_a_night_whose_annotations_are_no_stages_is_unscored(tmp_path):
 @pytest.mark.parametrize(
     ("annotations", "said"),
     [
-        (stage_annotations(["W"] * 4, start=12), "begins 12 s after the first sample, 12 s off"),
+        (
+            [*stage_annotations(["W"]), *stage_annotations(["R"] * 2, start=42)],
+            "begins 42 s after the first sample, 12 s off",
+        ),
+        (
+            [edfio.EdfAnnotation(20 * n, 20, f"Sleep stage {s}") for n, s in enumerate("WR12")],
+            "begins 20 s after the first sample, 10 s off",
+        ),
         (
             [
                 edfio.EdfAnnotation(0, 45, "Sleep stage W"),
@@ -166,6 +173,63 @@ def test_a_cut_keeps_what_both_cover_and_says_so(tmp_path, stages, caplog):
     assert recording.hypnogram.tolist() == list(range(kept))
     assert recording.read("EEG C3-M2").size == kept * 3000
     assert "what both cover is kept" in caplog.text
+
+
+def test_a_night_begins_with_the_sleep_epochs_of_its_scoring(tmp_path, caplog):
+    stages = stage_annotations(["W", "N1", "N2", "R"], start=43.7)
+    whole = staged(tmp_path, [], 7)
+    for length_mismatch, expected in (("error", [-1, 0, 1, 2, 4, -1]), ("cut", [0, 1, 2, 4, -1])):
+        caplog.clear()
+        night = staged(tmp_path, stages, 7, length_mismatch=length_mismatch)
+        assert night.hypnogram.tolist() == expected
+        lead = expected.index(0)
+        assert night.start_s == 43.7 - 30 * lead
+        np.testing.assert_array_equal(
+            night.cut(lead, lead + 4).read("EEG C3-M2"),
+            whole.read("EEG C3-M2")[4370 : 4370 + 12000],
+        )
+        assert "its sleep epochs begin 13.7 s after the first sample" in caplog.text
+
+
+@pytest.mark.parametrize("start", [0.9, 29.1])
+def test_a_scoring_within_a_second_of_the_signals_epochs_has_no_epochs_of_its_own(
+    tmp_path, start, caplog
+):
+    night = staged(tmp_path, stage_annotations(["W", "N1", "N2"], start=start), 4)
+    assert night.start_s == 0
+    assert night.hypnogram.tolist() == ([0, 1, 2, -1] if start < 1 else [-1, 0, 1, 2])
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["W", "N1", "n2", "N3", "REM", "R", "?"], [0, 1, 2, 3, 4, 4, -1]),
+        (["Wake", "S1", "s2", "S3", "S4", "rem", "MT"], [0, 1, 2, 3, 3, 4, -1]),
+        (["W", "1", "2", "3", "4", "R"], [0, 1, 2, 3, 3, 4]),
+        (["Sleep stage W", "Sleep stage 4", "Movement time"], [0, 3, -1]),
+        (["0", "1", "2", "3", "4", "-1", " "], [0, 1, 2, 3, 4, -1, -1]),
+        (["0.0", "4.0", ""], [0, 4, -1]),
+    ],
+)
+def test_names_and_codes_of_stages_are_read(texts, expected):
+    stages = stages_of_texts(np.array(texts), "n.csv")
+    assert stages.dtype == np.int8
+    assert stages.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["W", "N1", "Nap", "W"], "'Nap' in sleep epoch 2"),
+        (["0", "1", "5"], "5 in sleep epoch 2"),
+        (["1.5"], "1.5 in sleep epoch 0"),
+        (["nan"], "nan in sleep epoch 0"),
+    ],
+)
+def test_what_is_no_stage_is_refused_with_its_place(texts, said):
+    with pytest.raises(InputError, match=rf"n\.csv: the hypnogram holds {said}, which is no stage"):
+        stages_of_texts(np.array(texts), "n.csv")
 
 
 def at(hour, minute, second=0, day=1):

@@ -13,11 +13,13 @@ class EpochEncoder(nn.Module):
     Attributes:
         wants_spectrogram: whether shape must be (channels, frequencies, frames), as opposed to
             (channels, samples).
+        any_channels: whether it takes any number of channels in any order, with the same weights.
         output_shape: (width, frames); an encoder that keeps the channels apart adds an axis for
             them, which leaves the flatten reducer.
     """
 
     wants_spectrogram: ClassVar[bool]
+    any_channels: ClassVar[bool] = False
     output_shape: tuple[int, ...]
 
     def __init__(self, shape: tuple[int, ...], sampling_rate: float) -> None:
