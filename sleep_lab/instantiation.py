@@ -48,7 +48,13 @@ PREPARATION_TARGETS = (
 )
 """What the preparation stored in a checkpoint may instantiate."""
 
-MODEL_TARGETS = ("sleep_lab.models.*",)
+MODEL_TARGETS = (
+    "sleep_lab.models.encoders.*",
+    "sleep_lab.models.features_encoders.*",
+    "sleep_lab.models.normalizers.*",
+    "sleep_lab.models.reducers.*",
+    "sleep_lab.models.sequence_encoders.*",
+)
 """What the architecture stored in a checkpoint may instantiate."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sleep_lab.errors import InputError, nearest
 from sleep_lab.preparation import PreparedNight
@@ -38,6 +39,13 @@ class NightPart:
     def whole(cls, night: PreparedNight) -> "NightPart":
         """The whole night, with its padding as context."""
         return cls(night, 0, night.epochs, -night.padding, night.epochs + night.padding)
+
+    @property
+    def scorings(self) -> dict[str, NDArray[np.int8]]:
+        """The night's further scorings by the scorers' names, cut to the part."""
+        return {
+            name: stages[self.first : self.last] for name, stages in self.night.scorings.items()
+        }
 
 
 Split = dict[str, list[NightPart]]

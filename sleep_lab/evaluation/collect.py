@@ -28,8 +28,8 @@ from sleep_lab.evaluation.sweep import (
     told_apart,
     what_differs,
 )
-from sleep_lab.evaluation.whole_file import write_whole
 from sleep_lab.stages import STAGES
+from sleep_lab.whole_file import write_whole
 
 SCORES = (*OVERALL, *(f"f1_{stage}" for stage in STAGES))
 

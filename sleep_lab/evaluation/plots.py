@@ -16,8 +16,8 @@ from sleep_lab.evaluation.metrics import Scores, evaluate, scores_of
 from sleep_lab.evaluation.night_result import NightResult
 from sleep_lab.evaluation.spectrogram import multitaper_spectrogram
 from sleep_lab.evaluation.time_axis import EPOCH_H, INK, draw_time_axes
-from sleep_lab.evaluation.whole_file import write_whole
 from sleep_lab.stages import HYPNOGRAM_ORDER, STAGE_COLOURS, STAGES, UNSCORED
+from sleep_lab.whole_file import write_whole
 
 DISAGREEMENT = "#D6006C"
 LEAST_POWER = 1e-6  # -60 dB: a flat signal

@@ -19,8 +19,8 @@ from sleep_lab.evaluation.metrics import evaluate
 from sleep_lab.evaluation.night_result import NightResult
 from sleep_lab.evaluation.plots import plot_confusion_matrix, plot_night
 from sleep_lab.evaluation.summary import OVERALL, summarise
-from sleep_lab.evaluation.whole_file import write_whole
 from sleep_lab.stages import SLEEP_EPOCH_S, STAGES
+from sleep_lab.whole_file import write_whole
 
 CONFUSION_PICTURE = "confusion_matrix"
 MOST_NIGHTS_LISTED = 30

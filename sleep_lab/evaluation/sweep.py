@@ -178,7 +178,9 @@ def _expected(sweep: Path) -> list[dict[str, str]]:
     config = OmegaConf.load(path)
     if OmegaConf.select(config, "hydra.sweeper._target_") != BASIC_SWEEPER:
         return []
-    told = [str(override) for override in config.hydra.overrides.task]
+    swept = OmegaConf.select(config, "hydra.sweeper.params") or {}
+    told = [f"{key}={value}" for key, value in swept.items()]
+    told += [str(override) for override in config.hydra.overrides.task]
     choices = []
     for override in OverridesParser.create().parse_overrides(told):
         if override.is_sweep_override():

@@ -100,4 +100,4 @@ def _nodes(value: Any, name: str, depth: int) -> Iterator[tuple[str, Any, int]]:
             yield from _nodes(child, f"{name}.{key}"[:200], depth + 1)
     if isinstance(value, list):
         for child in value:
-            yield from _nodes(child, name, depth + 1)
+            yield from _nodes(child, f"{name}[]"[:200], depth + 1)

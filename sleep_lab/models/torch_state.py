@@ -1,8 +1,9 @@
 """What torch.save wrote of a state dict, read without unpickling it.
 
-A pickle is a program, and the loaders that run it trust it with more than a state dict needs: what
-it names, how large a storage it declares, which keys it hashes. Here its few instructions that a
-state dict is made of are followed one by one, over plain values; any other is refused by name.
+A pickle is a program. torch.load(weights_only=True) calls nothing of it either, but a file of a few
+hundred bytes can keep it busy for minutes or have it allocate what a storage declares. Here the few
+instructions that a state dict is made of are followed one by one, over plain values; any other is
+refused by name.
 Both of torch's formats are read: the zip archive, and the one before it (torch 1.5 and earlier).
 """
 

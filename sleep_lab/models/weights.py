@@ -5,7 +5,6 @@ dreem-learning-open or RobustSleepNet.
 """
 
 import json
-import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -40,6 +39,7 @@ from sleep_lab.models.reference_normalization import broadcast
 from sleep_lab.models.reference_preparation import DESCRIPTION, read_description
 from sleep_lab.models.torch_state import ZIP_START, require_plain_zip
 from sleep_lab.preparation import Preparation
+from sleep_lab.whole_file import write_whole
 
 CHECKPOINT_KEY = "sleep_lab"
 """Where a Lightning checkpoint and a .safetensors file keep our facts, as JSON."""
@@ -125,16 +125,7 @@ def save_model(model: ModuloNet, path: Path) -> None:
             raise InputError(f"{path}: {error}") from error
     else:
         raise InputError(f"{path}: weights go to NAME.safetensors or NAME.gz")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            part.write_bytes(content)
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_whole(path, content)
 
 
 def looks_like_safetensors(start: bytes, size: int) -> bool:

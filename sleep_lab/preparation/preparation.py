@@ -12,7 +12,7 @@ from sleep_lab.preparation.features import Feature
 from sleep_lab.preparation.signal import Processing
 from sleep_lab.stages import SLEEP_EPOCH_S
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the prepared files; a new one never reads what an older one wrote."""
 
 

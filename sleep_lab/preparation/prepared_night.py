@@ -53,6 +53,7 @@ class PreparedNight:
         first_epoch: number of its first epoch in the recording, where the night is a cut of it.
         start_time: wall-clock time of the first epoch, or None.
         scored: whether the recording has a hypnogram.
+        scorers: names of those whose scorings it carries beside the hypnogram.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class PreparedNight:
     first_epoch: int
     start_time: datetime | None
     scored: bool
+    scorers: tuple[str, ...] = ()
 
     @property
     def padded_epochs(self) -> int:
@@ -87,6 +89,14 @@ class PreparedNight:
     def padded_hypnogram(self) -> NDArray[np.int8]:
         """(padded_epochs,) stage codes, -1 in the padding."""
         return np.fromfile(self.folder / "hypnogram.mm", dtype=np.int8)
+
+    @cached_property
+    def scorings(self) -> dict[str, NDArray[np.int8]]:
+        """What further people scored, by their names: (epochs,) stage codes without padding."""
+        stored = np.fromfile(self.folder / "scorings.mm", dtype=np.int8)
+        stages = stored.reshape(len(self.scorers), self.padded_epochs)
+        night = stages[:, self.padding : self.padding + self.epochs]
+        return dict(zip(self.scorers, night, strict=True))
 
     def signals(self, group: str) -> NDArray[np.float32]:
         """(padded_epochs, samples, channels), mapped; time first, as it is stored."""
@@ -150,6 +160,7 @@ class PreparedNight:
                 first_epoch=facts["first_epoch"],
                 start_time=start and datetime.fromisoformat(start),
                 scored=facts["scored"],
+                scorers=tuple(facts["scorers"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(

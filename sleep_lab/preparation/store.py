@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from sleep_lab.errors import InputError
 from sleep_lab.preparation.preparation import Derivation, Preparation, short_hash
@@ -117,9 +118,8 @@ def _write_arrays(
     hypnogram = recording.hypnogram
     if hypnogram is None:
         hypnogram = np.full(recording.epochs, UNSCORED, dtype=np.int8)
-    np.pad(hypnogram, padding, constant_values=UNSCORED).astype(np.int8).tofile(
-        folder / "hypnogram.mm"
-    )
+    _write_stages(folder / "hypnogram.mm", [hypnogram], padding)
+    _write_stages(folder / "scorings.mm", recording.scorings.values(), padding)
     return PreparedNight(
         folder=folder,
         id=source.id,
@@ -131,7 +131,16 @@ def _write_arrays(
         first_epoch=int((recording.start_s + 0.01) // SLEEP_EPOCH_S),
         start_time=recording.start_time,
         scored=recording.hypnogram is not None,
+        scorers=tuple(recording.scorings),
     )
+
+
+def _write_stages(path: Path, hypnograms: Iterable[NDArray[np.int8]], padding: int) -> None:
+    """Write hypnograms one after the other, unscored in their padding."""
+    with path.open("wb") as file:
+        for hypnogram in hypnograms:
+            padded = np.pad(hypnogram, padding, constant_values=UNSCORED)
+            file.write(padded.astype(np.int8).tobytes())
 
 
 def _write_group(

@@ -1,6 +1,7 @@
 """Nights in h5 files: `signals/KIND/NAME` in microvolts, a description, a hypnogram.
 
-The format of the Dreem Open Datasets (Guillot et al. 2020, IEEE TNSRE).
+The format of the Dreem Open Datasets (Guillot et al. 2020, IEEE TNSRE), to which `scorings/NAME`
+adds what further people scored.
 """
 
 import json
@@ -22,6 +23,7 @@ from sleep_lab.recordings.channel import Channel, Kind
 from sleep_lab.recordings.recording import Recording
 from sleep_lab.recordings.scoring import Scoring, stages_of_codes
 
+_SCORINGS = "scorings"
 _KINDS: dict[str, Kind] = {"eeg": "eeg", "eog": "eog", "emg": "emg", "ecg": "ecg"}
 
 
@@ -92,11 +94,33 @@ class H5File:
             codes = np.asarray(file["hypnogram"])
         return Scoring(str(self.path), stages_of_codes(codes, str(self.path)))
 
+    def further_scorings(self) -> dict[str, Scoring]:
+        """The datasets `scorings/NAME`, by the scorers' names; they begin with the signals.
+
+        Raises:
+            InputError: one of them holds something else than stage codes.
+        """
+        with _opened(self.path) as file:
+            group = file.get(_SCORINGS, {})
+            if isinstance(group, h5py.Dataset) or not all(
+                isinstance(group.get(name), h5py.Dataset) for name in group
+            ):
+                raise InputError(
+                    f"{self.path}: {_SCORINGS} has to be a group with one dataset of stage codes "
+                    "for each scorer; write it again or remove it"
+                )
+            codes = {name: np.asarray(group[name]) for name in group}
+        origins = {name: f"{self.path}: {_SCORINGS}/{name}" for name in codes}
+        return {
+            name: Scoring(origins[name], stages_of_codes(codes[name], origins[name]))
+            for name in codes
+        }
+
 
 def write_h5(recording: Recording, path: Path) -> None:
     """Write a night to `path`, which is replaced only when the new file is whole.
 
-    Reading it back gives the same channels, samples, hypnogram and start time. The start time is
+    Reading it back gives the same channels, samples, scorings and start time. The start time is
     written as if it were UTC.
 
     Raises:
@@ -125,6 +149,8 @@ def _write(recording: Recording, file: h5py.File) -> None:
     file.attrs["description"] = json.dumps(entries)
     if recording.hypnogram is not None:
         file["hypnogram"] = recording.hypnogram
+    for name, stages in recording.scorings.items():
+        file[f"{_SCORINGS}/{name}"] = stages
     if recording.start_time is not None:
         file.attrs["start_time"] = recording.start_time.replace(tzinfo=UTC).timestamp()
 

@@ -9,7 +9,12 @@ from sleep_lab.errors import InputError
 from sleep_lab.recordings.edf import BDF_VERSION, EDF_VERSION, EdfFile, open_edf
 from sleep_lab.recordings.h5 import H5File
 from sleep_lab.recordings.recording import Recording
-from sleep_lab.recordings.scoring import LengthMismatch, Scoring, with_scoring
+from sleep_lab.recordings.scoring import (
+    LengthMismatch,
+    Scoring,
+    with_further_scorings,
+    with_scoring,
+)
 from sleep_lab.stages import SLEEP_EPOCH_S
 
 
@@ -23,7 +28,8 @@ def open_recording(
     Args:
         path: the recording.
         scoring: the file of its hypnogram (EDF+ annotations or h5); without one, the hypnogram
-            in the recording's own file, if there is one.
+            in the recording's own file, if there is one. Further scorings are read from the same
+            file, if it is h5.
         length_mismatch: what to do if scoring and signals do not cover the same time: "error",
             or "cut" to keep what both cover.
 
@@ -41,6 +47,8 @@ def open_recording(
             f"{SLEEP_EPOCH_S} s"
         )
     scored = file if scoring is None else _recognised(Path(scoring))
+    if isinstance(scored, H5File):
+        recording = with_further_scorings(recording, scored.further_scorings(), length_mismatch)
     stages = _scoring(scored, file)
     if stages is not None:
         return with_scoring(recording, stages, length_mismatch)

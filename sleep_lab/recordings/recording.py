@@ -1,8 +1,10 @@
 """A night as it was recorded: channels, signals read on demand, and a scoring if there is one."""
 
 import logging
+import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -15,6 +17,9 @@ from sleep_lab.recordings.channel_synonyms import electrodes_of_derivations, syn
 from sleep_lab.stages import SLEEP_EPOCH_S, UNSCORED, W
 
 logger = logging.getLogger(__name__)
+
+# files and folders get these names, so none may lead elsewhere
+_SCORER_NAME = re.compile(r"\w[\w .+-]{0,99}")
 
 
 class SignalSource(Protocol):
@@ -33,12 +38,18 @@ class Recording:
         id: the night's name, unique in its folder.
         channels: what was recorded, in the file's order.
         source: where the samples come from.
-        hypnogram: (epochs,) int8 stage codes, or None if nobody scored the night.
+        hypnogram: (epochs,) int8 stage codes of the expert that networks learn from, or None if
+            there is none.
         start_time: time of the first sample, without time zone, or None: local time in EDF, UTC
             in h5.
         origin: what to call the recording in messages: its path.
         start_s: where the recording starts in its source, in seconds.
         duration_s: how long it lasts, in seconds.
+        scorings: what further people scored, by their names: (epochs,) int8 stage codes each.
+
+    Raises:
+        InputError: a scorer's name is not made of letters, digits, spaces and _ . + - alone, or
+            there is not one stage for each sleep epoch in a further scoring.
     """
 
     id: str
@@ -49,6 +60,20 @@ class Recording:
     origin: str
     start_s: float
     duration_s: float
+    scorings: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, stages in self.scorings.items():
+            if not _SCORER_NAME.fullmatch(name):
+                raise InputError(
+                    f"{self.origin}: {name[:100]!r} is no name for a scorer; use letters, digits, "
+                    "spaces and _ . + -, a letter or digit first"
+                )
+            if stages.shape != (self.epochs,):
+                raise InputError(
+                    f"{self.origin}: what {name!r} scored has shape {stages.shape}; it has to be "
+                    f"one stage for each of {self.epochs} sleep epochs"
+                )
 
     @property
     def epochs(self) -> int:
@@ -118,13 +143,14 @@ class Recording:
         return replace(
             self,
             hypnogram=None if self.hypnogram is None else self.hypnogram[first:last],
+            scorings={name: stages[first:last] for name, stages in self.scorings.items()},
             start_time=self.start_time and self.start_time + timedelta(seconds=offset),
             start_s=self.start_s + offset,
             duration_s=float((last - first) * SLEEP_EPOCH_S),
         )
 
     def from_second(self, second: float) -> "Recording":
-        """The recording without its first seconds, nor a hypnogram, whose epochs these would move.
+        """The recording without its first seconds, nor scorings, whose epochs these would move.
 
         Raises:
             InputError: nothing is left.
@@ -136,6 +162,7 @@ class Recording:
         return replace(
             self,
             hypnogram=None,
+            scorings={},
             start_time=self.start_time and self.start_time + timedelta(seconds=second),
             start_s=self.start_s + second,
             duration_s=self.duration_s - second,

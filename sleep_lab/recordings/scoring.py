@@ -1,7 +1,7 @@
 """Scorings as people have them, laid over the sleep epochs of a recording."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -174,8 +174,7 @@ def with_scoring(
     before = scoring.stages[: max(0, -scoring.first)]
     late = np.full(max(0, scoring.first), UNSCORED, np.int8)
     stages = np.concatenate([late, scoring.stages[len(before) :]])
-    incomplete = recording.duration_s > epochs * SLEEP_EPOCH_S + 0.01
-    outside = np.concatenate([before, stages[epochs + incomplete :]])
+    outside = np.concatenate([before, stages[_begun_epochs(recording) :]])
     stages = stages[:epochs]
     if (stages == UNSCORED).all():
         raise InputError(
@@ -190,6 +189,36 @@ def with_scoring(
         stages = np.append(stages, np.int8(UNSCORED))
     scored = replace(recording, hypnogram=stages)
     return scored.cut(len(late), len(stages)) if length_mismatch == "cut" and len(late) else scored
+
+
+def with_further_scorings(
+    recording: Recording, scorings: Mapping[str, Scoring], length_mismatch: LengthMismatch
+) -> Recording:
+    """The recording with what further people scored, each from its first sample on.
+
+    Stages are laid over the sleep epochs as those of `with_scoring`, but no further scorer shortens
+    the night: if `length_mismatch` is "cut", stages outside the signals are dropped and missing
+    ones are unscored, with a warning.
+
+    Raises:
+        InputError: a scoring has stages outside the signals or ends more than one epoch before
+            they do, and `length_mismatch` is "error"; or a scorer's name cannot be used.
+    """
+    laid_out = {}
+    for name, scoring in scorings.items():
+        stages = scoring.stages
+        missing = recording.epochs - len(stages)
+        if missing > 1 or (stages[_begun_epochs(recording) :] != UNSCORED).any():
+            _mismatch(recording, scoring, length_mismatch)
+        laid_out[name] = np.pad(
+            stages[: recording.epochs], (0, max(0, missing)), constant_values=UNSCORED
+        )
+    return replace(recording, scorings=laid_out)
+
+
+def _begun_epochs(recording: Recording) -> int:
+    """Number of sleep epochs, counting a last one that is incomplete."""
+    return recording.epochs + (recording.duration_s > recording.epochs * SLEEP_EPOCH_S + 0.01)
 
 
 def _mismatch(recording: Recording, scoring: Scoring, length_mismatch: LengthMismatch) -> None:

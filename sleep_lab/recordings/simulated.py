@@ -3,7 +3,8 @@
 The stages follow sleep cycles, and the signals follow the stages closely enough to be staged, with
 the overlaps that make staging hard: everybody's amplitudes, rhythms and muscle tone differ, N1 is
 part wakefulness and part sleep, and what tells two stages apart is often a single event or what
-came before.
+came before. The hypnogram is the truth that the signals were made from; who asks for scorers gets
+people who scored that night, each with errors of their own.
 """
 
 import math
@@ -23,6 +24,7 @@ from sleep_lab.recordings.simulated_course import Course, Floats, Person
 from sleep_lab.recordings.simulated_events import Rendered, draw_events, draw_heartbeats
 from sleep_lab.recordings.simulated_hypnogram import simulate_hypnogram
 from sleep_lab.recordings.simulated_montage import kind_of, sensitivity
+from sleep_lab.recordings.simulated_scorers import Scorer, draw_difficulty, simulate_scoring
 from sleep_lab.recordings.simulated_signals import Blocks, channel_signal, rhythm_amplitudes
 from sleep_lab.stages import SLEEP_EPOCH_S
 
@@ -54,6 +56,7 @@ class SimulatedNight:
         hours: from lights off to lights on.
         sampling_rate: samples per second of every channel.
         montage: name and kind of each channel.
+        scorers: how many people scored it beside the expert, who makes no errors.
     """
 
     id: str
@@ -62,6 +65,7 @@ class SimulatedNight:
     hours: float = 8.0
     sampling_rate: float = 128.0
     montage: tuple[tuple[str, str], ...] = tuple(DEFAULT_MONTAGE.items())
+    scorers: int = 0
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -74,9 +78,15 @@ class SimulatedNight:
         return {**asdict(self), "simulator_version": SIMULATOR_VERSION}
 
     def open(self) -> Recording:
-        """The recording, with its hypnogram; signals are computed when they are read."""
+        """The recording, with its scorings; signals are computed when they are read."""
         return simulate(
-            self.id, self.person, self.seed, self.hours, self.sampling_rate, dict(self.montage)
+            self.id,
+            self.person,
+            self.seed,
+            self.hours,
+            self.sampling_rate,
+            dict(self.montage),
+            self.scorers,
         )
 
 
@@ -87,6 +97,7 @@ def simulated_nights(
     channels: Mapping[str, str] | Sequence[str] | None = None,
     nights_per_person: int = 1,
     seed: int = 0,
+    scorers: int = 0,
 ) -> list[SimulatedNight]:
     """Nights to train on without having any.
 
@@ -98,6 +109,8 @@ def simulated_nights(
             `DEFAULT_MONTAGE` if None.
         nights_per_person: how many of the nights in a row are one person's.
         seed: other seeds give other people and other nights.
+        scorers: how many imperfect scorers each night carries beside its true hypnogram:
+            `scorer_1` and so on, the same people in all nights.
 
     Raises:
         InputError: an argument that makes no night.
@@ -108,7 +121,7 @@ def simulated_nights(
             "must be 1 or more"
         )
     montage = _montage(channels)
-    _check(hours, sampling_rate, seed)
+    _check(hours, sampling_rate, seed, scorers)
     return [
         SimulatedNight(
             id=f"simulated-{night:03d}",
@@ -117,6 +130,7 @@ def simulated_nights(
             hours=float(hours),
             sampling_rate=float(sampling_rate),
             montage=montage,
+            scorers=int(scorers),
         )
         for night in range(nights)
     ]
@@ -129,6 +143,7 @@ def simulate(
     hours: float = 8.0,
     sampling_rate: float = 128.0,
     channels: Mapping[str, str] | Sequence[str] | None = None,
+    scorers: int = 0,
 ) -> Recording:
     """One simulated night; the arguments are those of `SimulatedNight` and `simulated_nights`.
 
@@ -136,7 +151,7 @@ def simulate(
         InputError: an argument that makes no night.
     """
     montage = _montage(channels)
-    epochs = _check(hours, sampling_rate, seed)
+    epochs = _check(hours, sampling_rate, seed, scorers)
     samples = round(epochs * SLEEP_EPOCH_S * sampling_rate)
     source = SimulatedSignals(id, person, seed, epochs, sampling_rate, montage)
     return Recording(
@@ -148,7 +163,13 @@ def simulate(
         origin=id,
         start_s=0.0,
         duration_s=float(epochs * SLEEP_EPOCH_S),
+        scorings={name: source.scoring(name) for name in scorer_names(scorers)},
     )
+
+
+def scorer_names(scorers: int) -> list[str]:
+    """What the scorers of simulated nights are called."""
+    return [f"scorer_{number}" for number in range(1, scorers + 1)]
 
 
 @dataclass(frozen=True)
@@ -179,6 +200,15 @@ class SimulatedSignals:
         rng = self._stream(self.id, "hypnogram")
         latency_min = self._sleeper.latency_min * rng.uniform(0.7, 1.3)
         return simulate_hypnogram(self.epochs, self._sleeper.depth, latency_min, rng)
+
+    def scoring(self, scorer: str) -> NDArray[np.int8]:
+        """(epochs,) stage codes that somebody of this name gives to the night."""
+        return simulate_scoring(
+            self.hypnogram,
+            draw_difficulty(self.epochs, self._stream(self.id, "difficulty")),
+            Scorer.draw(self._stream(scorer, "scorer")),
+            self._stream(self.id, "scoring", scorer),
+        )
 
     @cached_property
     def _sleeper(self) -> Person:
@@ -243,7 +273,7 @@ def _montage(channels: Mapping[str, str] | Sequence[str] | None) -> tuple[tuple[
     return montage
 
 
-def _check(hours: float, sampling_rate: float, seed: int) -> int:
+def _check(hours: float, sampling_rate: float, seed: int, scorers: int) -> int:
     """The number of sleep epochs, if a night can be computed from these."""
     epochs = hours * 3600 / SLEEP_EPOCH_S
     if not math.isfinite(epochs) or epochs * SLEEP_EPOCH_S < _SHORTEST_MIN * 60:
@@ -260,4 +290,6 @@ def _check(hours: float, sampling_rate: float, seed: int) -> int:
         )
     if seed < 0:
         raise InputError(f"simulated nights: seed={seed} is negative; use 0 or more")
+    if scorers < 0:
+        raise InputError(f"simulated nights: scorers={scorers} is negative; use 0 or more")
     return round(epochs)

@@ -122,9 +122,9 @@ class Course:
         )
 
 
-def wander(steps: int, seconds: float, rng: np.random.Generator) -> Floats:
+def wander(steps: int, seconds: float, rng: np.random.Generator, step_s: float = STEP_S) -> Floats:
     """Noise of unit variance that remembers its past for about `seconds`: (steps,)."""
-    memory = np.exp(-STEP_S / seconds)
+    memory = np.exp(-step_s / seconds)
     noise = rng.standard_normal(steps) * np.sqrt(1 - memory**2)
     noise[:1] /= np.sqrt(1 - memory**2)
     return lfilter([1.0], [1.0, -memory], noise)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 
-from sleep_lab.evaluation.whole_file import write_whole
+from sleep_lab.whole_file import write_whole
 
 
 class TrainingTime(pl.Callback):

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from sleep_lab.data import describe, holdout, named, restore, within_recording
 from sleep_lab.data.parts import folds
 from sleep_lab.errors import InputError
-from tests.nights import prepared_night
+from sleep_lab.preparation import prepare
+from sleep_lab.recordings import simulated_nights
+from tests.nights import preparation, prepared_night
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,17 @@ def test_holdout_keeps_people_apart_and_loses_nobody(night, people, seed):
     assert all(groups.values())
     shuffled = np.random.default_rng(seed).permutation(len(nights))
     assert describe(holdout([nights[i] for i in shuffled], 5, seed=seed)) == describe(split)
+
+
+def test_a_part_has_its_own_share_of_every_scoring(tmp_path):
+    source = simulated_nights(nights=1, hours=1, sampling_rate=64, channels=["C3-M2"], scorers=2)[0]
+    night = prepare(source, preparation(("C3-M2",)), tmp_path)
+    parts = [part for kind in within_recording([night], 5).values() for part in kind]
+    assert [part.first for part in parts] == sorted({part.first for part in parts})
+    for part in parts:
+        assert list(part.scorings) == ["scorer_1", "scorer_2"]
+        for name, stages in source.open().scorings.items():
+            np.testing.assert_array_equal(part.scorings[name], stages[part.first : part.last])
 
 
 def test_holdout_draws_by_its_seed_and_counts_people(night):

@@ -37,8 +37,9 @@ def make_job(folder, overrides, nights, seconds=None):
         (folder / "training.json").write_text(json.dumps({"seconds": seconds}))
 
 
-def make_multirun(sweep, told, sweeper=SWEEPER):
-    content = {"hydra": {"sweeper": {"_target_": sweeper}, "overrides": {"task": told}}}
+def make_multirun(sweep, told, sweeper=SWEEPER, params=None):
+    swept = {"_target_": sweeper, "params": params}
+    content = {"hydra": {"sweeper": swept, "overrides": {"task": told}}}
     (sweep / "multirun.yaml").write_text(json.dumps(content))
 
 
@@ -190,6 +191,13 @@ def test_ranges_and_quoted_values_are_told_as_hydra_tells_its_jobs(tmp_path):
     absent = [job.overrides for job in jobs_of(tmp_path) if not job.name]
     assert len(absent) == 5
     assert {"seed": "2", "data.channels": "'[C]'", "x": "1"} in absent
+
+
+def test_a_sweep_that_the_config_describes_is_told_as_well(tmp_path):
+    make_multirun(tmp_path, ["seed=1"], params={"split.fold": "range(3)"})
+    make_job(tmp_path / "0", ["split.fold=1", "seed=1"], {"a": hypnograms(0, 9)})
+    absent = [job.overrides for job in jobs_of(tmp_path) if not job.name]
+    assert absent == [{"split.fold": fold, "seed": "1"} for fold in ("0", "2")]
 
 
 def test_a_night_in_two_test_folds_of_one_setting_and_seed_is_refused(tmp_path, capsys):

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from sleep_lab.errors import InputError
 from sleep_lab.evaluation import NightResult, evaluate, result_table, write_results
-from sleep_lab.evaluation.whole_file import write_whole
 from sleep_lab.stages import STAGES, UNSCORED
+from sleep_lab.whole_file import write_whole
 
 
 def night(name: str, seed: int, epochs: int = 40, **changes) -> NightResult:

@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,38 @@ def test_stored_arrays_are_the_processings_applied_to_each_channel(tmp_path):
     np.testing.assert_array_equal(night.padded_hypnogram[:3], -1)
     index = night.feature("epoch_index")[3:-3, 0]
     np.testing.assert_array_equal(index, np.arange(40, dtype=np.float32) / np.float32(1200))
+
+
+def test_further_scorings_are_kept_by_the_scorers_names(tmp_path):
+    rng = np.random.default_rng(1)
+    scorings = {name: rng.integers(-1, 5, 40).astype(np.int8) for name in ("Ben", "Anna", "Dr. Ü")}
+    path = tmp_path / "night.h5"
+    write_h5(replace(recording(), scorings=scorings), path)
+    for night in (
+        prepare(recording_file(path), preparation(padding_s=90), tmp_path / "store"),  # made
+        prepare(recording_file(path), preparation(padding_s=90), tmp_path / "store"),  # reused
+    ):
+        assert night.padding == 3
+        assert set(night.scorings) == set(night.scorers) == set(scorings)
+        for name, stages in scorings.items():
+            np.testing.assert_array_equal(night.scorings[name], stages)
+        np.testing.assert_array_equal(night.hypnogram, recording().hypnogram)
+    assert json.loads((night.folder / "night.json").read_text())["scorers"] == list(night.scorers)
+
+
+def test_a_night_that_one_person_scored_has_no_further_scorings(tmp_path):
+    assert prepared_night(tmp_path).scorings == {}
+
+
+def test_a_night_prepared_by_an_older_version_is_prepared_anew(tmp_path):
+    night = prepared_night(tmp_path)
+    description = night.folder / "night.json"
+    facts = json.loads(description.read_text())
+    description.write_text(json.dumps({**facts, "format": facts["format"] - 1}))
+    with pytest.raises(InputError, match=r"not a prepared night .*; delete the folder"):
+        PreparedNight.read(night.folder)
+    assert prepared_night(tmp_path) == night
+    assert json.loads(description.read_text()) == facts
 
 
 def test_nested_groups_are_processed_before_their_group(tmp_path):

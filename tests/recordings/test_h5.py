@@ -47,8 +47,15 @@ def night(*channels: tuple[Channel, np.ndarray], **facts) -> Recording:
     rate=st.sampled_from([1.0, 99.5, 100.0, 256.0]),
     stages=st.none() | st.lists(st.integers(-1, 4), min_size=3, max_size=3),
     start=st.none() | st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1)),
+    scorings=st.dictionaries(
+        st.from_regex(r"[a-zA-Z0-9_][\w .+-]{0,9}", fullmatch=True),
+        st.lists(st.integers(-1, 4), min_size=3, max_size=3),
+        max_size=3,
+    ),
 )
-def test_a_written_night_reads_back_the_same(tmp_path_factory, kinds, rate, stages, start):
+def test_a_written_night_reads_back_the_same(
+    tmp_path_factory, kinds, rate, stages, start, scorings
+):
     path = tmp_path_factory.mktemp("h5") / "night.h5"
     samples = round(90 * rate)
     channels = [
@@ -59,7 +66,8 @@ def test_a_written_night_reads_back_the_same(tmp_path_factory, kinds, rate, stag
         for n, kind in enumerate(kinds)
     ]
     hypnogram = None if stages is None else np.array(stages, np.int8)
-    written = night(*channels, hypnogram=hypnogram, start_time=start)
+    further = {name: np.array(codes, np.int8) for name, codes in scorings.items()}
+    written = night(*channels, hypnogram=hypnogram, start_time=start, scorings=further)
     write_h5(written, path)
     back = open_recording(path)
 
@@ -72,6 +80,8 @@ def test_a_written_night_reads_back_the_same(tmp_path_factory, kinds, rate, stag
     else:
         np.testing.assert_array_equal(back.hypnogram, hypnogram)
     assert back.start_time == start
+    assert {name: codes.tolist() for name, codes in back.scorings.items()} == scorings
+    assert all(codes.dtype == np.int8 for codes in back.scorings.values())
 
 
 def test_a_cut_night_is_written_as_cut(tmp_path):
@@ -250,3 +260,72 @@ def test_who_reads_a_night_while_it_is_written_again_sees_it_whole(tmp_path):
         write_h5(night((channel, SIGNAL + 1)), tmp_path / "n.h5")
         assert reader.read() == old
     np.testing.assert_array_equal(open_recording(tmp_path / "n.h5").read("A"), SIGNAL + 1)
+
+
+def scored_h5(path, samples=9000, hypnogram=None, **scorings):
+    write_reference_h5(path, {A: np.ones(samples)}, hypnogram=hypnogram)
+    with h5py.File(path, "a") as file:
+        for name, codes in scorings.items():
+            file[f"scorings/{name}"] = codes
+    return path
+
+
+def test_a_further_scoring_follows_the_sleep_epochs_as_a_hypnogram_does(tmp_path):
+    # a third of a fourth epoch is recorded: its stage is dropped, as unscored epochs outside are
+    path = scored_h5(
+        tmp_path / "n.h5", 10000, same=[1, 2, 3], begun=[1, 2, 3, 4], outside=[1, 2, 3, 4, -1, -1],
+        short=[1, 2],
+    )  # fmt: skip
+    scorings = open_recording(path).scorings
+    assert {name: codes.tolist() for name, codes in scorings.items()} == {
+        "same": [1, 2, 3],
+        "begun": [1, 2, 3],
+        "outside": [1, 2, 3],
+        "short": [1, 2, -1],
+    }
+
+
+@pytest.mark.parametrize(("codes", "kept"), [([1], [1, -1, -1]), ([1, 2, 3, 4], [1, 2, 3])])
+def test_a_further_scoring_that_does_not_fit_is_refused_or_fitted_aloud(
+    tmp_path, caplog, codes, kept
+):
+    path = scored_h5(tmp_path / "n.h5", hypnogram=STAGES, Anna=codes)
+    with pytest.raises(InputError, match=r"n\.h5: scorings/Anna: the hypnogram has . epochs"):
+        open_recording(path)
+    recording = open_recording(path, length_mismatch="cut")
+    assert recording.scorings["Anna"].tolist() == kept
+    np.testing.assert_array_equal(recording.hypnogram, STAGES)
+    assert "scorings/Anna" in caplog.text
+
+
+def test_further_scorings_are_cut_where_the_hypnogram_ends(tmp_path):
+    path = scored_h5(tmp_path / "n.h5", 15000, hypnogram=STAGES, Anna=[4, 3, 2, 1, 0])
+    recording = open_recording(path, length_mismatch="cut")
+    assert recording.epochs == 3
+    assert recording.scorings["Anna"].tolist() == [4, 3, 2]
+
+
+def test_further_scorings_come_from_the_file_of_the_hypnogram(tmp_path):
+    night = scored_h5(tmp_path / "n.h5", hypnogram=STAGES, Anna=[0, 0, 0])
+    scoring = scored_h5(tmp_path / "s.h5", 1, hypnogram=STAGES, Ben=[4, 4, 4])
+    assert list(open_recording(night).scorings) == ["Anna"]
+    assert list(open_recording(night, scoring).scorings) == ["Ben"]
+
+
+@pytest.mark.parametrize(
+    ("name", "codes", "said"),
+    [
+        ("scorings/Anna", [0, 7, 1], "scorings/Anna: the hypnogram holds 7 in sleep epoch 1"),
+        ("scorings/Anna/morning", [0, 1, 2], "scorings has to be a group with one dataset"),
+        ("scorings", [0, 1, 2], "scorings has to be a group with one dataset"),
+        ("scorings/..", [0, 1, 2], r"'\.\.' is no name for a scorer"),
+        ("scorings/a\\b", [0, 1, 2], "is no name for a scorer"),
+    ],
+)
+def test_further_scorings_that_cannot_be_used_are_named_in_a_line(tmp_path, name, codes, said):
+    path = write_reference_h5(tmp_path / "n.h5", {A: SIGNAL})
+    with h5py.File(path, "a") as file:
+        file[name] = codes
+    with pytest.raises(InputError, match=rf"n\.h5: .*{said}") as error:
+        open_recording(path)
+    assert "\n" not in str(error.value)

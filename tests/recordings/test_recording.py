@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime
 
 import edfio
@@ -49,6 +50,26 @@ def test_cuts_of_a_cut_keep_time_signal_and_stages_together():
     np.testing.assert_array_equal(cut.read("C3"), np.arange(9000, 18000))
     assert (cut.start_s, cut.duration_s, cut.epochs) == (90, 90, 3)
     assert cut.start_time == datetime(2020, 1, 2, 0, 1)
+
+
+def test_further_scorings_are_cut_with_the_hypnogram():
+    scored = night(hypnogram=[0, 0, 1, 2, 0, 0, 0, 0, 0, 0])
+    whole = replace(scored, scorings={"Anna": np.arange(10, dtype=np.int8) % 5})
+    assert whole.cut(2, 9).cut(1, 4).scorings["Anna"].tolist() == [3, 4, 0]
+    assert whole.around_sleep(0.5).scorings["Anna"].tolist() == [1, 2, 3]
+    assert whole.from_second(10).scorings == {}
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../Anna", "a/b", "a\\b", "a\nb", "a" * 101, "-a"])
+def test_a_name_that_could_lead_elsewhere_is_no_scorers(name):
+    with pytest.raises(InputError, match="is no name for a scorer") as error:
+        replace(night(), scorings={name: np.zeros(10, np.int8)})
+    assert "\n" not in str(error.value)
+
+
+def test_a_scoring_of_another_length_is_refused():
+    with pytest.raises(InputError, match=r"'Dr. Ü' scored has shape \(9,\).*each of 10"):
+        replace(night(), scorings={"Dr. Ü": np.zeros(9, np.int8)})
 
 
 @pytest.mark.parametrize(("first", "last"), [(-1, 3), (3, 3), (4, 3), (0, 11)])
