@@ -91,7 +91,7 @@ def confusion_matrix(target: ArrayLike, prediction: ArrayLike) -> NDArray[np.int
 
 def accuracy(confusion: NDArray[np.int64]) -> Floats:
     """Share of epochs on the diagonal: (..., 5, 5) to (...)."""
-    return _ratio(_agreed(confusion).sum(-1), confusion.sum((-2, -1)))
+    return ratio(_agreed(confusion).sum(-1), confusion.sum((-2, -1)))
 
 
 def cohen_kappa(confusion: NDArray[np.int64]) -> Floats:
@@ -109,7 +109,7 @@ def cohen_kappa(confusion: NDArray[np.int64]) -> Floats:
     total = kept.sum((-2, -1))
     chance = (kept.sum(-1) * kept.sum(-2)).sum(-1)
     # numerator and denominator times total squared: whole numbers, so that 0 is exactly 0
-    return _ratio(total * _agreed(kept).sum(-1) - chance, total**2 - chance)
+    return ratio(total * _agreed(kept).sum(-1) - chance, total**2 - chance)
 
 
 def f1_per_stage(confusion: NDArray[np.int64]) -> Floats:
@@ -117,21 +117,21 @@ def f1_per_stage(confusion: NDArray[np.int64]) -> Floats:
 
     0 for a stage that is never hit, not defined for one that neither side used.
     """
-    return _ratio(2 * _agreed(confusion), confusion.sum(-1) + confusion.sum(-2))
+    return ratio(2 * _agreed(confusion), confusion.sum(-1) + confusion.sum(-2))
 
 
 def weighted_f1(confusion: NDArray[np.int64]) -> Floats:
     """Mean F1 of the stages, weighted by their epochs in the target: (..., 5, 5) to (...)."""
     epochs = confusion.sum(-1)
     f1 = np.where(epochs > 0, f1_per_stage(confusion), 0.0)
-    return _ratio((f1 * epochs).sum(-1), epochs.sum(-1))
+    return ratio((f1 * epochs).sum(-1), epochs.sum(-1))
 
 
 def macro_f1(confusion: NDArray[np.int64]) -> Floats:
     """Plain mean F1 of the stages that are present in the target: (..., 5, 5) to (...)."""
     present = confusion.sum(-1) > 0
     f1 = np.where(present, f1_per_stage(confusion), 0.0)
-    return _ratio(f1.sum(-1), present.sum(-1))
+    return ratio(f1.sum(-1), present.sum(-1))
 
 
 def mean_and_std(values: Floats) -> tuple[Floats, Floats]:
@@ -141,16 +141,16 @@ def mean_and_std(values: Floats) -> tuple[Floats, Floats]:
     """
     defined = ~np.isnan(values)
     count = defined.sum(0)
-    mean = _ratio(np.where(defined, values, 0.0).sum(0), count)
+    mean = ratio(np.where(defined, values, 0.0).sum(0), count)
     squares = np.where(defined, values - mean, 0.0) ** 2
-    return mean, np.sqrt(_ratio(squares.sum(0), count))
+    return mean, np.sqrt(ratio(squares.sum(0), count))
 
 
 def _agreed(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.diagonal(confusion, axis1=-2, axis2=-1)
 
 
-def _ratio(numerator: NDArray[np.number], denominator: NDArray[np.number]) -> Floats:
+def ratio(numerator: NDArray[np.number], denominator: NDArray[np.number]) -> Floats:
     undefined = np.full(np.shape(numerator), np.nan)
     return np.divide(numerator, denominator, out=undefined, where=np.asarray(denominator) != 0)
 
