@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sleep_lab.evaluation.consensus import votes
-from sleep_lab.evaluation.metrics import Floats, ratio, mean_and_std
+from sleep_lab.evaluation.metrics import Floats, mean_and_std, ratio
 from sleep_lab.evaluation.weighted_scores import cohen_kappa
 from sleep_lab.stages import STAGES, UNSCORED
 
