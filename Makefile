@@ -2,7 +2,7 @@
 # Both make their own virtual environment in .venv and need nothing but Python 3.11 to 3.13.
 PYTHON ?= python3
 BIN := .venv/bin
-DEMO := data.nights.nights=18 data.nights.hours=5
+DEMO := data.nights.nights=18 data.nights.hours=5 data.nights.scorers=5
 
 .PHONY: demo test slow-test lint format clean
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from sleep_lab.data import Context, NightPart
 from sleep_lab.errors import InputError, nearest
 from sleep_lab.evaluation import NightResult
+from sleep_lab.evaluation.calibration import apply_temperature
 from sleep_lab.inference import Combination, stage
 from sleep_lab.instantiation import TARGETS, instantiate
 from sleep_lab.models import ModuloNet, fit_standardization
@@ -134,14 +135,18 @@ def stage_parts(
     model: ModuloNet, parts: Sequence[NightPart], combine: Combination
 ) -> Iterator[NightResult]:
     """Every part staged, with all that tables and pictures want to know of it."""
+    calibrates = model.temperature != 1
     for part in parts:
         night = part.night
         rows = slice(part.first + night.padding, part.last + night.padding)
         drawn = next(iter(night.groups.items()), None)
+        staged = stage(model, part, combine, calibrated=False)
         yield NightResult(
             id=night.id,
-            hypnodensity=stage(model, part, combine),
+            hypnodensity=apply_temperature(staged, model.temperature) if calibrates else staged,
+            uncalibrated=staged if calibrates else None,
             expert=night.hypnogram[part.first : part.last] if night.scored else None,
+            scorings=part.scorings,
             start_time=night.recording_start,
             signal=None if drawn is None else np.ravel(night.signals(drawn[0])[rows, :, 0]),
             signal_name="" if drawn is None else drawn[1].channels[0],

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from sleep_lab.data import NightPart
 from sleep_lab.errors import InputError, nearest
+from sleep_lab.evaluation.calibration import apply_temperature
 from sleep_lab.models import ModuloNet
 from sleep_lab.preparation import PreparedNight
 
@@ -27,12 +28,15 @@ EPOCHS_AT_ONCE = 32
 WINDOWS_AT_ONCE = 256
 """Windows that the sequence encoder sees together."""
 
-ENCODED_AT_ONCE = 32
+ENCODED_AT_ONCE = 16
 """Windows that go through an encoder together, where it sees the window and not the epoch."""
 
 
 def stage(
-    model: ModuloNet, night: PreparedNight | NightPart, combine: Combination = "geometric"
+    model: ModuloNet,
+    night: PreparedNight | NightPart,
+    combine: Combination = "geometric",
+    calibrated: bool = True,
 ) -> NDArray[np.float32]:
     """The hypnodensity of a night or of a part of it.
 
@@ -41,6 +45,7 @@ def stage(
         night: a prepared night, or a part of one.
         combine: how the windows' predictions of an epoch become one: the "geometric" or
             "arithmetic" mean of their probabilities, or the "vote" of their stages.
+        calibrated: whether to apply the model's temperature, if it has one.
 
     Returns:
         (epochs, 5) float32; rows sum to 1.
@@ -82,7 +87,10 @@ def stage(
             f"night {part.night.id!r}: its first or last sleep epochs have no {length // 2} epochs "
             "on both sides; prepare it with padding"
         )
-    return hypnodensity.cpu().numpy()
+    staged = hypnodensity.cpu().numpy()
+    if calibrated and model.temperature != 1:
+        return apply_temperature(staged, model.temperature)
+    return staged
 
 
 def require_montage(model: ModuloNet, night: PreparedNight) -> int:

@@ -30,7 +30,7 @@ def test_nothing_off_the_whitelist_is_called_however_it_is_named(target, nest, m
 def test_a_checkpoint_may_name_models_only():
     loss = {"_target_": "torch.nn.modules.loss.CrossEntropyLoss"}
     assert isinstance(instantiate(loss), torch.nn.CrossEntropyLoss)
-    with pytest.raises(InputError, match=r"whitelist \(sleep_lab\.models\.\*\)"):
+    with pytest.raises(InputError, match=r"whitelist \(sleep_lab\.models\.encoders\.\*, "):
         instantiate(loss, allowed=MODEL_TARGETS)
 
 

@@ -1,6 +1,7 @@
 """`evaluate.py` and `sleep-lab-evaluate`: stage nights with trained models, and score them."""
 
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,14 +11,26 @@ from typing import Any
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from rich.console import Console
 
 from sleep_lab.commands.hydra_command import hydra_command
 from sleep_lab.data import NightPart, restore
 from sleep_lab.data.parts import PARTS
 from sleep_lab.errors import InputError
-from sleep_lab.evaluation import NightResult, result_table, write_results
-from sleep_lab.experiment import device_of, one_of, plain, prepared_nights, stage_parts
+from sleep_lab.evaluation import NightResult
+from sleep_lab.evaluation.bootstrap import Resampling
+from sleep_lab.evaluation.scorings import read_hypnograms
+from sleep_lab.evaluation.study import Study, StudyOptions, study_of_hypnograms, study_of_results
+from sleep_lab.evaluation.study_report import print_study, write_study
+from sleep_lab.evaluation.weighted_scores import Conventions
+from sleep_lab.experiment import (
+    device_of,
+    one_of,
+    plain,
+    prepared_nights,
+    require_complete,
+    stage_parts,
+    whole_number,
+)
 from sleep_lab.inference import require_montage
 from sleep_lab.instantiation import NIGHT_TARGETS, instantiate
 from sleep_lab.models import ModuloNet
@@ -33,49 +46,109 @@ BEST = ("checkpoints/best.ckpt", "best_model.gz")
 
 
 def evaluate(config: DictConfig) -> float | None:
-    """Stage and score nights: the model's own test nights, other data, or single recordings.
+    """Stage and score nights, or score hypnograms that exist already.
 
     Returns:
-        The mean accuracy over the nights, or None if nobody scored them.
+        The mean accuracy over the nights, of the first model; None if nobody scored them.
 
     Raises:
         InputError: also if some of the recordings could not be staged; the others are.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
+    if config.predictions is not None:
+        if config.model is not None:
+            raise InputError("give model=... or predictions=..., not both")
+        title = Path(config.predictions).stem
+        return finished(folder, study_of_predictions(config), title)
+    if config.model is None:
+        raise InputError("say what to evaluate: model=FILE_OR_RUN, or predictions=FOLDER_OR_NPZ")
+    require_complete(config)
+    results, errors = staged_by(config)
+    scorers = None if config.scorers is None else read_hypnograms(Path(config.scorers))
+    study = study_of_results(results, scorers, options_of(config))
+    accuracy = finished(folder, study, ", ".join(results))
+    if errors:
+        for error in errors[1:]:
+            logger.error("%s", error)
+        raise InputError(
+            f"{len(errors)} of {len(errors) + len(study.nights)} recordings were not staged: "
+            f"{errors[0]}"
+        )
+    return accuracy
+
+
+def finished(folder: Path, study: Study, title: str) -> float | None:
+    """Write a study and print what it says; the first model's mean accuracy."""
+    metrics = write_study(folder, study, title)
+    print_study(folder, study, metrics)
+    if "mean" in metrics:
+        return metrics["mean"]["accuracy"]
+    return metrics["models"][study.models[0]]["accuracy"][0] if metrics.get("models") else None
+
+
+def options_of(config: DictConfig) -> StudyOptions:
+    """How the config wants models judged; lights off and on are the data's."""
+    data = config.get("data") or {}
+    lights = {name: tuple(ends) for name, ends in plain(data.get("lights")).items()}
+    return StudyOptions(
+        Conventions(config.absent_stage, config.weighting),
+        Resampling(
+            whole_number(config, "resamples", 1), config.confidence, whole_number(config, "seed", 0)
+        ),
+        lights,
+        one_of(config, "length_mismatch", ("error", "cut")),  # type: ignore[arg-type]
+    )
+
+
+def study_of_predictions(config: DictConfig) -> Study:
+    """The hypnograms in `predictions=` against the scorers."""
+    if config.scorers is None:
+        raise InputError("predictions=... are judged by scorers: add scorers=FOLDER_OR_NPZ")
+    predictions = read_hypnograms(Path(config.predictions))
+    scorers = read_hypnograms(Path(config.scorers))
+    return study_of_hypnograms(predictions, scorers, options_of(config))
+
+
+def staged_by(config: DictConfig) -> tuple[dict[str, list[NightResult]], list[InputError]]:
+    """The nights as each model stages them; several models come after the mean of them all."""
     device = device_of(config.device)
-    staged: list[dict[str, NightResult]] = []
+    staged: dict[str, list[NightResult]] = {}
     errors: dict[str, InputError] = {}
-    for trained in loaded(config):
+    models = loaded(config)
+    for name, trained in models.items():
         parts, bad = parts_of(config, trained)
         for part in parts:
             require_montage(trained.model, part.night)
         tell_channels(parts)
         combine = config.combine or (trained.config or {}).get("combine", "geometric")
         trained.model.to(device)
-        staged.append({r.id: r for r in stage_parts(trained.model, parts, combine)})
+        staged[name] = list(stage_parts(trained.model, parts, combine))
         errors |= {str(error): error for error in bad}
-    results = averaged(staged)
-    metrics = write_results(folder, results)
-    console = Console()
-    if metrics:
-        console.print(result_table(metrics))
-    console.print(f"hypnograms: {folder / 'hypnograms'}\nplots: {folder / 'plots'}", soft_wrap=True)
-    if errors:
-        first, *others = errors
-        for error in others:
-            logger.error("%s", error)
-        raise InputError(
-            f"{len(errors)} of {len(errors) + len(results)} recordings were not staged: {first}"
-        )
-    return metrics["mean"]["accuracy"] if metrics else None
+    if len(models) > 1:
+        mean = averaged(list(staged.values()))
+        staged = {f"mean of {len(models)} models": mean, **staged}
+    return staged, list(errors.values())
 
 
-def loaded(config: DictConfig) -> list[TrainedModel]:
-    """The models that `model=` lists."""
+def loaded(config: DictConfig) -> dict[str, TrainedModel]:
+    """The models that `model=` lists, by a name of each."""
     paths = [config.model] if isinstance(config.model, str) else list(config.model)
     if not paths:
         raise InputError("model is empty: give model=FILE or model=[a,b]")
-    return [load_model(weights_at(Path(path))) for path in paths]
+    models: dict[str, TrainedModel] = {}
+    for number, path in enumerate(map(Path, paths), start=1):
+        file = weights_at(path)
+        name = name_of(file)
+        models[f"{name} ({number})" if name in models else name] = load_model(file)
+    return models
+
+
+def name_of(weights: Path) -> str:
+    """What to call a model: its file's name, or its folder's where the file's says nothing."""
+    if weights.name in map(os.path.basename, BEST):
+        run = weights.resolve().parent
+        return run.parent.name if run.name == "checkpoints" else run.name
+    return weights.stem
 
 
 def weights_at(path: Path) -> Path:
@@ -90,30 +163,27 @@ def weights_at(path: Path) -> Path:
     )
 
 
-def averaged(staged: Sequence[Mapping[str, NightResult]]) -> list[NightResult]:
+def averaged(staged: Sequence[Sequence[NightResult]]) -> list[NightResult]:
     """The nights with the mean of the models' hypnodensities.
 
     Raises:
         InputError: the models do not have the same sleep epochs of the same nights.
     """
-    first, *others = staged
-    for other in others:
-        alike = first.keys() == other.keys() and all(
-            (first[name].first_epoch, first[name].epochs)
-            == (other[name].first_epoch, other[name].epochs)
-            for name in first
-        )
-        if not alike:
+    spans = [{r.id: (r.first_epoch, r.epochs) for r in results} for results in staged]
+    for other in spans[1:]:
+        if other != spans[0]:
             raise InputError(
-                f"the models stage different nights ({', '.join(first)}; {', '.join(other)}), "
+                f"the models stage different nights ({', '.join(spans[0])}; {', '.join(other)}), "
                 "which cannot be averaged; give data=... or recordings=[...]"
             )
+    by_id = [{r.id: r for r in results} for results in staged]
     return [
         replace(
             result,
-            hypnodensity=np.mean([nights[name].hypnodensity for nights in staged], axis=0),
+            hypnodensity=np.mean([nights[name].hypnodensity for nights in by_id], axis=0),
+            uncalibrated=None,
         )
-        for name, result in first.items()
+        for name, result in by_id[0].items()
     ]
 
 
@@ -194,4 +264,5 @@ def tell_channels(parts: Sequence[NightPart]) -> None:
         logger.info("%s (%s)", channels, few)
 
 
-main = hydra_command("evaluate")(evaluate)
+# hypnograms that exist already need nothing of the data but its lights
+main = hydra_command("evaluate", optional=["data."])(evaluate)

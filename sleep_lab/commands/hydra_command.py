@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra
 from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
@@ -23,7 +23,7 @@ from rich.syntax import Syntax
 from rich.tree import Tree
 
 from sleep_lab.errors import InputError, nearest, one_line
-from sleep_lab.experiment import plain, require_complete
+from sleep_lab.experiment import missing_keys, require_complete
 from sleep_lab.instantiation import TARGETS, trusted_by_user
 
 CONFIG_PACKAGE = "pkg://sleep_lab.conf"
@@ -100,10 +100,12 @@ def remove_empty_run(folder: Path) -> None:
 
 
 def show(config: DictConfig, title: str) -> None:
-    """Print the resolved config as a tree."""
+    """Print the config as a tree, resolved unless something is left without a value."""
     tree = Tree(f"[bold]{title}")
-    for name in config:
-        _branch(tree, str(name), plain(config.get(name)))
+    complete = not any(missing_keys(config))
+    values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=complete))
+    for name, value in values.items():
+        _branch(tree, name, value)
     Console(stderr=True).print(tree)
 
 

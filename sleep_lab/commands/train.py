@@ -14,13 +14,14 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from rich.console import Console
 
 import sleep_lab
 from sleep_lab.commands.hydra_command import hydra_command
 from sleep_lab.data import NightPart, SleepDataModule, describe
 from sleep_lab.errors import InputError, one_line
-from sleep_lab.evaluation import result_table, write_results
+from sleep_lab.evaluation.calibration import fit_temperature, hard_labels
+from sleep_lab.evaluation.study import study_of_results
+from sleep_lab.evaluation.study_report import print_study, write_study
 from sleep_lab.experiment import (
     architecture_of,
     fit_normalizers,
@@ -31,10 +32,10 @@ from sleep_lab.experiment import (
     stage_parts,
     whole_number,
 )
-from sleep_lab.inference import COMBINATIONS
+from sleep_lab.inference import COMBINATIONS, Combination, stage
 from sleep_lab.instantiation import instantiate
 from sleep_lab.models import build
-from sleep_lab.models.weights import load_model
+from sleep_lab.models.weights import load_model, store_temperature
 from sleep_lab.training import MONITORS, StagingModule
 from sleep_lab.training.wandb_results import finish, log_results
 
@@ -117,32 +118,60 @@ def train(config: DictConfig) -> float:
 
     try:
         trainer.fit(module, datamodule=data)
-        score_test_nights(config, trainer, split["test"], folder)
+        if trainer.is_global_zero:
+            best = best_weights(trainer, folder)
+            if config.temperature_scaling:
+                calibrate(best, trainer, split["validation"], config.combine)
+            score_test_nights(best, trainer, split["test"], config.combine, folder)
     finally:
         finish(trainer.loggers)
     return float(trainer.checkpoint_callback.best_model_score)  # type: ignore[union-attr]
 
 
-def score_test_nights(
-    config: DictConfig, trainer: pl.Trainer, parts: Sequence[NightPart], folder: Path
-) -> None:
-    """Stage the test nights with the best weights, in one process; write, log and print the scores.
+def best_weights(trainer: pl.Trainer, folder: Path) -> Path:
+    """The checkpoint that the monitored metric chose.
 
     Raises:
-        InputError: training ended before its first validation, so that there are no weights.
+        InputError: training ended before its first validation, so that there is none.
     """
-    if not trainer.is_global_zero:
-        return
-    checkpoints = trainer.checkpoint_callback
-    best = Path(getattr(checkpoints, "best_model_path", ""))
+    best = Path(getattr(trainer.checkpoint_callback, "best_model_path", ""))
     if not best.is_file():
         raise InputError(f"no weights were kept in {folder}: train for at least one validation")
-    results = list(stage_parts(load_model(best).model, parts, config.combine))
-    metrics = write_results(folder, results)
+    return best
+
+
+def calibrate(
+    best: Path, trainer: pl.Trainer, parts: Sequence[NightPart], combine: Combination
+) -> None:
+    """Fit the temperature of the best weights on the validation nights; log it, keep it with them.
+
+    Raises:
+        InputError: nobody scored any of the nights' sleep epochs.
+    """
+    model = load_model(best).model
+    staged = [stage(model, part, combine, calibrated=False) for part in parts]
+    experts = [part.night.hypnogram[part.first : part.last] for part in parts]
+    temperature = fit_temperature(np.concatenate(staged), hard_labels(np.concatenate(experts)))
+    store_temperature(best, temperature)
+    logger.info("temperature %.3f, fitted on the validation nights", temperature)
+    for run_logger in trainer.loggers:
+        run_logger.log_metrics({"val/temperature": temperature}, trainer.global_step)
+        run_logger.save()
+
+
+def score_test_nights(
+    best: Path,
+    trainer: pl.Trainer,
+    parts: Sequence[NightPart],
+    combine: Combination,
+    folder: Path,
+) -> None:
+    """Stage the test nights with the best weights; write, log and print the scores."""
+    results = list(stage_parts(load_model(best).model, parts, combine))
+    study = study_of_results({folder.name: results})
+    metrics = write_study(folder, study, folder.name)
     log_results(trainer.loggers, folder, metrics)
-    console = Console()
-    console.print(result_table(metrics))
-    console.print(f"run: {folder}\nplots: {folder / 'plots'}", soft_wrap=True)
+    print_study(folder, study, metrics)
 
 
 def require_sense(config: DictConfig) -> None:
@@ -154,6 +183,10 @@ def require_sense(config: DictConfig) -> None:
     if config.loader.workers != "auto":
         whole_number(config, "loader.workers", 0)
     one_of(config, "combine", COMBINATIONS)
+    if not isinstance(config.temperature_scaling, bool):
+        raise InputError(
+            f"temperature_scaling is true or false, not {config.temperature_scaling!r}"
+        )
     one_of(config, "monitor", MONITORS)
     better = "min" if config.monitor == "val/loss" else "max"
     if config.monitor_mode != better:

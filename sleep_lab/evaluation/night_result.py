@@ -1,6 +1,7 @@
 """A staged night: what a model said of it, and what else there is to show beside that."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -23,6 +24,9 @@ class NightResult:
         signal_name: what to call that channel.
         sampling_rate: of `signal`, in samples per second, at least 2.
         first_epoch: number of the first of these epochs, counted from the recording's start.
+        uncalibrated: (epochs, 5) float32, the hypnodensity before temperature scaling; None if the
+            model has no temperature.
+        scorings: further scorers' names -> (epochs,) int8 stage codes of the same epochs.
 
     Raises:
         InputError: the parts do not fit together.
@@ -36,6 +40,8 @@ class NightResult:
     signal_name: str = ""
     sampling_rate: float = 0.0
     first_epoch: int = 0
+    uncalibrated: NDArray[np.float32] | None = None
+    scorings: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = self.hypnodensity.shape
@@ -43,11 +49,17 @@ class NightResult:
             raise InputError(
                 f"{self.id}: the hypnodensity has shape {shape}; it must be (epochs, {len(STAGES)})"
             )
-        if self.expert is not None and self.expert.shape != shape[:1]:
+        if self.uncalibrated is not None and self.uncalibrated.shape != shape:
             raise InputError(
-                f"{self.id}: {shape[0]} staged epochs but an expert's hypnogram of shape "
-                f"{self.expert.shape}; cut both to the same epochs"
+                f"{self.id}: the hypnodensity has shape {shape}, before temperature scaling "
+                f"{self.uncalibrated.shape}; both must be of the same epochs"
             )
+        for scorer, stages in (("an expert", self.expert), *self.scorings.items()):
+            if stages is not None and stages.shape != shape[:1]:
+                raise InputError(
+                    f"{self.id}: {shape[0]} staged epochs but {scorer}'s hypnogram of shape "
+                    f"{stages.shape}; cut both to the same epochs"
+                )
         if self.signal is not None and not self._can_be_drawn(self.signal):
             raise InputError(
                 f"{self.id}: a signal of shape {self.signal.shape} at {self.sampling_rate} Hz "

@@ -26,13 +26,16 @@ CONFUSION_PICTURE = "confusion_matrix"
 MOST_NIGHTS_LISTED = 30
 
 
-def write_results(folder: Path, nights: Sequence[NightResult]) -> dict[str, Any]:
+def write_results(
+    folder: Path, nights: Sequence[NightResult], further: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Write the files of a run into `folder`, and return what its `metrics.json` holds.
 
     `hypnograms/ID.csv` and `plots/ID.png` for every night. If an expert scored any of them, also
-    `metrics.json` (see `summarise`), `per_night.csv` and `plots/confusion_matrix.png` of those
-    nights; otherwise the returned dict is empty. Nights are sorted by id, so that the files do not
-    depend on the order of `nights`; each file is either whole or absent.
+    `per_night.csv` and `plots/confusion_matrix.png` of those nights, and `metrics.json`: see
+    `summarise`, then whatever is in `further`; without either there is none and the returned dict
+    is empty. Nights are sorted by id, so that the files do not depend on the order of `nights`;
+    each file is either whole or absent.
 
     Raises:
         InputError: two nights have one id, an id cannot name a file, or a file cannot be written.
@@ -55,12 +58,15 @@ def write_results(folder: Path, nights: Sequence[NightResult]) -> dict[str, Any]
         for night in ordered
         if night.scored_expert is not None
     }
-    if not scores:
+    metrics: dict[str, Any] = {}
+    if scores:
+        metrics = summarise(scores)
+        confusion = np.array(metrics["pooled"]["confusion_matrix"])
+        plot_confusion_matrix(confusion, folder / "plots" / f"{CONFUSION_PICTURE}.png")
+        write_whole(folder / "per_night.csv", _per_night_csv(metrics["nights"]))
+    metrics |= further or {}
+    if not metrics:
         return {}
-    metrics = summarise(scores)
-    confusion = np.array(metrics["pooled"]["confusion_matrix"])
-    plot_confusion_matrix(confusion, folder / "plots" / f"{CONFUSION_PICTURE}.png")
-    write_whole(folder / "per_night.csv", _per_night_csv(metrics["nights"]))
     text = json.dumps(metrics, indent=2, allow_nan=False)
     write_whole(folder / "metrics.json", f"{text}\n".encode())
     return metrics

@@ -48,6 +48,7 @@ class ModuloNet(nn.Module):
     Attributes:
         architecture: what `build` was given, if it built the network.
         preparation: how its recordings are prepared, if it came from a file that says so.
+        temperature: what the logarithms of its probabilities are divided by once a night is staged.
         predicted: which epochs of a window the logits belong to.
         any_channels: whether the weights fit any number of channels in any order.
         per_window: whether what a group's encoder sees depends on the window.
@@ -58,6 +59,7 @@ class ModuloNet(nn.Module):
 
     architecture: dict[str, Any] | None = None
     preparation: Preparation | None = None
+    temperature: float = 1.0
 
     def __init__(
         self,
@@ -204,8 +206,8 @@ class ModuloNet(nn.Module):
     def save(self, path: Path | str) -> None:
         """Write the network to a file: NAME.safetensors, or NAME.gz for dreem-learning-open.
 
-        A .safetensors file holds architecture and preparation as well. An archive for
-        dreem-learning-open holds no preparation.
+        A .safetensors file holds architecture, preparation and temperature as well. An archive for
+        dreem-learning-open holds no preparation, and no network with a temperature.
 
         Raises:
             InputError: another suffix, a network that was not made by `build`, a part that

@@ -4,6 +4,7 @@ Three kinds: a checkpoint of train.py, a .safetensors file of ours, and an archi
 dreem-learning-open or RobustSleepNet.
 """
 
+import io
 import json
 import pickle
 import zipfile
@@ -52,13 +53,16 @@ FORMAT_VERSION = 1
 
 LARGEST_CHECKPOINT = 2**34
 
+TEMPERATURES = (0.01, 100.0)
+"""Between which a temperature is believed."""
+
 
 @dataclass(frozen=True)
 class TrainedModel:
     """A trained network and what is known of its training.
 
     Attributes:
-        model: the network, in evaluation mode; it knows its preparation.
+        model: the network, in evaluation mode; it knows its preparation and temperature.
         config: the resolved config of its training; None if it was not trained here.
         split: the parts of nights, as `sleep_lab.data.describe` tells them; None likewise.
     """
@@ -71,6 +75,11 @@ class TrainedModel:
     def preparation(self) -> Preparation:
         """How its nights were prepared; raises InputError if its file did not say."""
         return self.model.known_preparation
+
+    @property
+    def temperature(self) -> float:
+        """What `stage` divides the logarithms of its probabilities by; 1 leaves them."""
+        return self.model.temperature
 
 
 def load_model(path: Path) -> TrainedModel:
@@ -123,9 +132,28 @@ def save_model(model: ModuloNet, path: Path) -> None:
             content = write_archive(network_to_reference(model))
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
+        if model.temperature != 1:
+            raise InputError(
+                f"{path}: an archive cannot hold the model's temperature of {model.temperature:g}; "
+                "write NAME.safetensors, or set the model's temperature to 1"
+            )
     else:
         raise InputError(f"{path}: weights go to NAME.safetensors or NAME.gz")
     write_whole(path, content)
+
+
+def store_temperature(path: Path, temperature: float) -> None:
+    """Give a checkpoint of train.py a temperature; everything else in it stays as it is.
+
+    Raises:
+        InputError: the temperature is not believable, or the file cannot be written; what was
+            there before is still there.
+    """
+    content = torch.load(path, weights_only=True)
+    facts = json.loads(content[CHECKPOINT_KEY]) | {"temperature": _temperature(temperature)}
+    whole = io.BytesIO()
+    torch.save({**content, CHECKPOINT_KEY: json.dumps(facts)}, whole)
+    write_whole(path, whole.getvalue())
 
 
 def looks_like_safetensors(start: bytes, size: int) -> bool:
@@ -164,7 +192,7 @@ def _from_checkpoint(path: Path) -> TrainedModel:
             for name, value in state.items()
             if name.startswith(MODULE_PREFIX)
         }
-        preparation = facts["preparation"]
+        preparation, temperature = facts["preparation"], facts.get("temperature", 1.0)
     except pickle.UnpicklingError as error:
         raise InputError(
             "holds more than weights and plain values, so it is not loaded; give a checkpoint "
@@ -176,7 +204,8 @@ def _from_checkpoint(path: Path) -> TrainedModel:
         raise InputError(
             f"a checkpoint, but not of sleep_lab (no {CHECKPOINT_KEY!r} entry)"
         ) from error
-    return TrainedModel(_filled(architecture, preparation, weights), config, split)
+    model = _filled(architecture, preparation, temperature, weights)
+    return TrainedModel(model, config, split)
 
 
 def _from_safetensors(path: Path) -> ModuloNet:
@@ -188,6 +217,7 @@ def _from_safetensors(path: Path) -> ModuloNet:
         version, architecture, preparation = (
             facts[key] for key in ("format", "architecture", "preparation")
         )
+        temperature = facts.get("temperature", 1.0)
     except safetensors.SafetensorError as error:
         raise InputError(f"damaged safetensors: {one_line(error)[:200]}") from error
     except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -198,7 +228,7 @@ def _from_safetensors(path: Path) -> ModuloNet:
         raise InputError(
             f"format {str(version)[:50]}, but this sleep_lab reads {FORMAT_VERSION}; update it"
         )
-    return _filled(architecture, preparation, weights)
+    return _filled(architecture, preparation, temperature, weights)
 
 
 def _safetensors(model: ModuloNet) -> bytes:
@@ -209,18 +239,33 @@ def _safetensors(model: ModuloNet) -> bytes:
         "format": FORMAT_VERSION,
         "architecture": model.architecture,
         "preparation": preparation,
+        "temperature": _temperature(model.temperature),
     }
     weights = {name: w.detach().cpu().contiguous() for name, w in model.state_dict().items()}
     return safetensors.torch.save(weights, {CHECKPOINT_KEY: json.dumps(facts)})
 
 
-def _filled(architecture: Any, preparation: Any, weights: Mapping[str, Tensor]) -> ModuloNet:
+def _temperature(value: Any) -> float:
+    lowest, highest = TEMPERATURES
+    # nothing compares with nan
+    if type(value) not in (int, float) or not lowest <= value <= highest:
+        raise InputError(
+            f"temperature is {str(value)[:20]}; it has to be a number from {lowest:g} to "
+            f"{highest:g}"
+        )
+    return float(value)
+
+
+def _filled(
+    architecture: Any, preparation: Any, temperature: Any, weights: Mapping[str, Tensor]
+) -> ModuloNet:
     """The network of our own description with these weights."""
     require_bounded(architecture, "architecture")
     require_bounded(preparation, "preparation")
     if own_parts_only(architecture):
         require_state(_unfilled(architecture).state_dict(), weights)
     model = _with_weights(architecture, weights)
+    model.temperature = _temperature(temperature)
     if preparation is not None:
         try:
             model.preparation = Preparation.from_dict(**preparation)

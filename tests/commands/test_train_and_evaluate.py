@@ -41,12 +41,20 @@ def test_a_run_leaves_the_files_that_scripts_rely_on(workplace):
         "curves/metrics.csv",
         "metrics.json",
         "per_night.csv",
+        "report.html",
+        "review.csv",
+        "sleep_statistics.csv",
         "training.json",
+        f"exports/bids/{night}_events.json",
+        f"exports/bids/{night}_events.tsv",
+        f"exports/edf/{night}.edf",
+        f"exports/json/{night}.json",
         f"hypnograms/{night}.csv",
         f"plots/{night}.png",
         "plots/confusion_matrix.png",
     }
-    assert set(metrics) == {"nights", "mean", "std", "pooled"}
+    described = {"intervals", "hypnodensity", "review"}
+    assert set(metrics) == {"nights", "mean", "std", "pooled"} | described
     scores = metrics["nights"][night]
     assert list(scores) == [
         "epochs",

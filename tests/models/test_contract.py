@@ -108,7 +108,7 @@ CASES = [
     # module, its input for 4 epochs or windows, the declared shape of one output
     *((lambda p=p, s=s: made(p, s, 60.0), s, lambda m: m.output_shape) for p, s in NORMALIZERS),
     *((lambda p=p, s=s: made(p, s, 60.0), s, lambda m: m.output_shape) for p, s in ENCODERS),
-    (lambda: made(ChannelAttention, 6, 2, 4), (3, 6), lambda _: (2, 6)),
+    (lambda: made(ChannelAttention, 6, 2, 4), (3, 5, 6), lambda _: (5, 2, 6)),
     *((lambda p=p, s=s: made(p, s), s, lambda m: (m.width,)) for p, s in REDUCERS),
     *(
         (lambda p=p, w=w: made(p, w), (CONTEXT, w), lambda m: (CONTEXT, m.width))

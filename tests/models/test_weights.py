@@ -12,10 +12,11 @@ import safetensors.torch
 import torch
 
 from sleep_lab.errors import InputError
+from sleep_lab.evaluation import calibration
 from sleep_lab.models import ModuloNet, build
 from sleep_lab.models.reference_architecture import network_to_reference
 from sleep_lab.models.reference_archive import read_archive
-from sleep_lab.models.weights import load_model
+from sleep_lab.models.weights import TEMPERATURES, load_model, store_temperature
 from sleep_lab.preparation import prepare
 from sleep_lab.preparation.preparation import Derivation, Preparation
 from sleep_lab.preparation.processings import Filter, Padding, Resample
@@ -167,6 +168,74 @@ def test_a_preparation_is_in_our_file(tmp_path):
     model.preparation = Preparation({"eeg": Derivation(("C3-M2",), chain)}, {})
     model.save(tmp_path / "model.safetensors")
     assert ModuloNet.load(str(tmp_path / "model.safetensors")).preparation == model.preparation
+
+
+def written_with(path, temperature):
+    """A .safetensors file or a checkpoint of a small network whose facts say this, or nothing."""
+    model = small_network()
+    facts = {"format": 1, "architecture": model.architecture, "preparation": None}
+    facts |= {"config": {}, "split": {}}
+    facts |= {} if temperature is None else {"temperature": temperature}
+    if path.suffix == ".ckpt":
+        state = {f"model.{name}": weight for name, weight in model.state_dict().items()}
+        torch.save({"sleep_lab": json.dumps(facts), "state_dict": state}, path)
+    else:
+        metadata = {"sleep_lab": json.dumps(facts)}
+        safetensors.torch.save_file(model.state_dict(), path, metadata)
+    return path
+
+
+both_of_ours = pytest.mark.parametrize("name", ["model.safetensors", "model.ckpt"])
+
+
+@both_of_ours
+@pytest.mark.parametrize("temperature", [1.7, 1, *calibration.TEMPERATURES])
+def test_a_temperature_goes_from_file_to_file(tmp_path, name, temperature):
+    trained = load_model(written_with(tmp_path / name, temperature))
+    assert trained.temperature == trained.model.temperature == temperature
+    trained.model.save(tmp_path / "again.safetensors")
+    assert load_model(tmp_path / "again.safetensors").temperature == temperature
+
+
+@both_of_ours
+def test_a_file_that_says_nothing_of_a_temperature_has_none(tmp_path, name):
+    assert load_model(written_with(tmp_path / name, None)).temperature == 1
+
+
+def test_every_temperature_that_can_be_fitted_can_be_kept():
+    assert TEMPERATURES == calibration.TEMPERATURES
+
+
+@both_of_ours
+@pytest.mark.parametrize(
+    "temperature",
+    [0, -1.5, 1e-3, 101, 10**400, float("nan"), float("inf"), True, "1.5", [1.5], {}],
+    ids=lambda value: str(value)[:9],
+)
+def test_a_temperature_that_is_none_is_refused(tmp_path, name, temperature):
+    said = ("temperature", "number from 0.01 to 100")
+    refused(written_with(tmp_path / name, temperature), *said)
+    good = written_with(tmp_path / "good.ckpt", None)
+    before = good.read_bytes()
+    with pytest.raises(InputError, match="number from"):
+        store_temperature(good, temperature)
+    assert good.read_bytes() == before
+    model = small_network()
+    model.temperature = temperature
+    with pytest.raises(InputError, match="number from"):
+        model.save(tmp_path / "bad.safetensors")
+    assert not (tmp_path / "bad.safetensors").exists()
+
+
+def test_an_archive_is_not_written_without_the_temperature(tmp_path):
+    model = small_network()
+    model.temperature = 1.5
+    with pytest.raises(InputError, match=r"temperature of 1\.5; write NAME\.safetensors"):
+        model.save(tmp_path / "model.gz")
+    assert not list(tmp_path.iterdir())
+    model.temperature = 1.0
+    model.save(tmp_path / "model.gz")
+    assert load_model(tmp_path / "model.gz").temperature == 1
 
 
 @every_network

@@ -1,0 +1,389 @@
+"""An evaluation as a whole: models, an expert or several scorers, and all that is told of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sleep_lab.errors import InputError
+from sleep_lab.evaluation.alignment import AlignedNight, Alignment, LengthMismatch, Lights, align
+from sleep_lab.evaluation.bland_altman import StatisticAgreement, agreement_per_statistic
+from sleep_lab.evaluation.bootstrap import Resampling, bca_interval, mean_over_nights, pooled
+from sleep_lab.evaluation.calibration import (
+    Reliability,
+    brier_score,
+    cosine_similarity,
+    cross_entropy,
+    disagreement_auc,
+    hard_labels,
+    reliability,
+    reliability_per_stage,
+    scorer_distribution,
+)
+from sleep_lab.evaluation.comparison_summary import plain, summarise_comparison
+from sleep_lab.evaluation.consensus import consensus, ranking, soft_agreement
+from sleep_lab.evaluation.metrics import (
+    Floats,
+    accuracy,
+    cohen_kappa,
+    confusion_matrix,
+    macro_f1,
+    weighted_f1,
+)
+from sleep_lab.evaluation.night_result import NightResult
+from sleep_lab.evaluation.review import review_curve
+from sleep_lab.evaluation.scorings import Hypnograms, of_records
+from sleep_lab.evaluation.sleep_statistics import SleepStatistics, sleep_statistics
+from sleep_lab.evaluation.summary import OVERALL
+from sleep_lab.evaluation.weighted_scores import Conventions
+from sleep_lab.stages import UNSCORED
+
+EXPERT = "expert"
+CONSENSUS = "consensus"
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """What an evaluation leaves open.
+
+    Attributes:
+        conventions: how scores against a consensus are computed.
+        resampling: how intervals are found.
+        lights: see `sleep_lab.evaluation.alignment.Lights`.
+        length_mismatch: what to do with hypnograms of other lengths; see `align`.
+    """
+
+    conventions: Conventions = field(default_factory=Conventions)
+    resampling: Resampling = field(default_factory=Resampling)
+    lights: Lights = field(default_factory=dict)
+    length_mismatch: LengthMismatch = "error"
+
+
+@dataclass(frozen=True, eq=False)
+class StudyNight:
+    """A night: hypnograms of one number of sleep epochs.
+
+    Attributes:
+        id: the night's name.
+        models: each model's hypnogram.
+        scorings: each scorer's, none or two and more.
+        reference: what models are compared with epoch by epoch: the expert's hypnogram, or the
+            consensus of all scorers; None if nobody scored the night.
+        result: the hypnodensity and signal that the first model's hypnogram is of, or None.
+        first_epoch: number of the first of these epochs in the recording or in the scorings.
+        note: what was cut to align the hypnograms, or "".
+    """
+
+    id: str
+    models: Mapping[str, NDArray[np.int8]]
+    scorings: Mapping[str, NDArray[np.int8]]
+    reference: NDArray[np.int8] | None
+    result: NightResult | None = None
+    first_epoch: int = 0
+    note: str = ""
+
+    @property
+    def labels(self) -> Floats | None:
+        """(epochs, 5) the scorers' distribution, or the expert's stages; nan where unscored."""
+        if self.scorings:
+            return scorer_distribution(np.stack(list(self.scorings.values())))
+        return None if self.reference is None else hard_labels(self.reference)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Nights of an evaluation, and what is told of them all.
+
+    Attributes:
+        nights: sorted by id.
+        reference: what `StudyNight.reference` is: "expert", "consensus" or "".
+        options: see there.
+        alignment: the hypnograms against the scorers, where there are two or more.
+    """
+
+    nights: tuple[StudyNight, ...]
+    reference: str
+    options: StudyOptions
+    alignment: Alignment | None = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models' names, first the one whose hypnodensities there are."""
+        return tuple(self.nights[0].models) if self.nights else ()
+
+    @property
+    def scored(self) -> tuple[StudyNight, ...]:
+        """The nights with something to compare with."""
+        return tuple(n for n in self.nights if n.reference is not None)
+
+    @cached_property
+    def comparison(self) -> dict[str, Any] | None:
+        """See `summarise_comparison`; None without scorers."""
+        if self.alignment is None:
+            return None
+        options = self.options
+        return summarise_comparison(self.alignment, options.conventions, options.resampling)
+
+    @cached_property
+    def statistics(self) -> dict[str, dict[str, SleepStatistics]]:
+        """Model, scorer or reference -> night -> sleep statistics."""
+        found: dict[str, dict[str, SleepStatistics]] = {}
+        for night in self.nights:
+            hypnograms = {**night.models, **night.scorings}
+            if night.reference is not None:
+                hypnograms[self.reference] = night.reference
+            for name, hypnogram in hypnograms.items():
+                found.setdefault(name, {})[night.id] = sleep_statistics(hypnogram)
+        return found
+
+    @cached_property
+    def statistics_agreement(self) -> dict[str, dict[str, StatisticAgreement]]:
+        """Model -> sleep statistic -> agreement with the reference; {} for less than two nights."""
+        reference = self.statistics.get(self.reference, {})
+        if len(reference) < 2:
+            return {}
+        return {
+            model: agreement_per_statistic(
+                {night: self.statistics[model][night] for night in reference}, reference
+            )
+            for model in self.models
+        }
+
+    def metrics(self) -> dict[str, Any]:
+        """What JSON can hold of it, beside the scores of each night; {} if nobody scored any.
+
+        "intervals" of the scores against an expert; "models", "scorers", "overall_scorers" and
+        "comparison" (see `summarise_comparison`) where there are scorers; "hypnodensity" against
+        the scorers' distribution or the expert's stages; "sleep_statistics": each model's agreement
+        with the reference; "review": what reviewing the least certain epochs is worth.
+        """
+        if not self.scored:
+            return {}
+        found: dict[str, Any] = {}
+        if self.comparison is not None:
+            told = dict(self.comparison)
+            found |= {key: told.pop(key) for key in ("models", "scorers", "overall_scorers")}
+            found["comparison"] = told
+        else:
+            found["intervals"] = self._intervals()
+        staged = [n for n in self.scored if n.result is not None]
+        if staged:
+            found["hypnodensity"] = self._hypnodensity_scores(staged)
+            found["review"] = {"area": self.review(staged).area}
+        if self.statistics_agreement:
+            found["sleep_statistics"] = {
+                model: {name: asdict(agreement) for name, agreement in agreements.items()}
+                for model, agreements in self.statistics_agreement.items()
+            }
+        return plain(found)
+
+    def confusion(self, model: str) -> NDArray[np.int64]:
+        """(5, 5) number of epochs, rows the reference's stages, of all nights together."""
+        return np.sum([_confusion(n, model) for n in self.scored], axis=0)
+
+    def review(self, staged: Sequence[StudyNight]) -> Any:
+        """The review curve of the first model over these nights."""
+        return review_curve(_hypnodensity(staged), np.concatenate([n.reference for n in staged]))
+
+    def calibration(self, uncalibrated: bool = False) -> dict[str, Reliability]:
+        """Reliability of the first model's hypnodensities: "all stages" and each stage's.
+
+        Args:
+            uncalibrated: as they were before temperature scaling.
+        """
+        staged = [n for n in self.scored if n.result is not None]
+        if not staged:
+            return {}
+        hypnodensity, labels = _hypnodensity(staged, uncalibrated), _labels(staged)
+        return {
+            "all stages": reliability(hypnodensity, labels),
+            **reliability_per_stage(hypnodensity, labels),
+        }
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the first model's hypnodensities went through temperature scaling."""
+        return any(n.result is not None and n.result.uncalibrated is not None for n in self.nights)
+
+    def _intervals(self) -> dict[str, Any]:
+        """Of the mean over nights and of the pooled score, [low, high] each."""
+        resampling, nights = self.options.resampling, len(self.scored)
+        confusions = np.stack([_confusion(n, self.models[0]) for n in self.scored]).astype(float)
+        mean = bca_interval(mean_over_nights(_scores(confusions)[:, None]), nights, resampling)
+        whole = bca_interval(pooled(confusions, _scores), nights, resampling)
+        return {
+            **asdict(resampling),
+            "mean": dict(zip(OVERALL, mean.T.tolist(), strict=True)),
+            "pooled": dict(zip(OVERALL, whole.T.tolist(), strict=True)),
+        }
+
+    def _hypnodensity_scores(self, staged: Sequence[StudyNight]) -> dict[str, Any]:
+        def scores(uncalibrated: bool) -> dict[str, Any]:
+            hypnodensity = _hypnodensity(staged, uncalibrated)
+            return {
+                "cross_entropy": cross_entropy(hypnodensity, labels),
+                "brier_score": brier_score(hypnodensity, labels),
+                "cosine_similarity": cosine_similarity(hypnodensity, labels),
+                "calibration_error": {
+                    name: found.calibration_error
+                    for name, found in self.calibration(uncalibrated).items()
+                },
+            }
+
+        labels = _labels(staged)
+        found = {"labels": "scorers" if staged[0].scorings else EXPERT, **scores(False)}
+        if staged[0].scorings:
+            scorings = [np.stack(list(n.scorings.values())) for n in staged]
+            found["disagreement_auc"] = disagreement_auc(
+                _hypnodensity(staged), np.concatenate(scorings, axis=1)
+            )
+        if self.is_calibrated:
+            found["uncalibrated"] = scores(True)
+        return found
+
+
+def study_of_results(
+    results: Mapping[str, Sequence[NightResult]],
+    scorers: Hypnograms | None = None,
+    options: StudyOptions | None = None,
+) -> Study:
+    """A study of staged nights.
+
+    Args:
+        results: model -> its nights, of which each model has the same. The first model is the one
+            whose hypnodensities are looked at.
+        scorers: scorings of whole recordings; None takes those that the nights carry, if they do,
+            or else the expert's.
+        options: see there.
+
+    Raises:
+        InputError: models with different nights, or hypnograms that cannot be aligned.
+    """
+    options = options or StudyOptions()
+    by_model = {name: {r.id: r for r in nights} for name, nights in results.items()}
+    first = next(iter(by_model.values()))
+    for name, nights in by_model.items():
+        if nights.keys() != first.keys():
+            raise InputError(f"model {name} has other nights than the first; give each the same")
+    starts: dict[str, int] | None = {r.id: r.first_epoch for r in first.values()}
+    if scorers is None and first and all(len(r.scorings) > 1 for r in first.values()):
+        names = next(iter(first.values())).scorings
+        scorers = {name: {r.id: r.scorings[name] for r in first.values()} for name in names}
+        starts = None
+    if scorers is None:
+        alone = [
+            StudyNight(
+                name,
+                {model: by_model[model][name].hypnogram for model in by_model},
+                {},
+                first[name].scored_expert,
+                first[name],
+                first[name].first_epoch,
+            )
+            for name in sorted(first)
+        ]
+        return Study(tuple(alone), EXPERT, options)
+    hypnograms = {
+        model: {name: result.hypnogram for name, result in nights.items()}
+        for model, nights in by_model.items()
+    }
+    return study_of_hypnograms(hypnograms, of_records(scorers, first), options, starts, first)
+
+
+def study_of_hypnograms(
+    models: Hypnograms,
+    scorers: Hypnograms,
+    options: StudyOptions | None = None,
+    starts: Mapping[str, int] | None = None,
+    results: Mapping[str, NightResult] | None = None,
+) -> Study:
+    """A study of hypnograms that exist already.
+
+    Args:
+        models: each with the same nights.
+        scorers: two or more, each with the models' nights.
+        options: see there.
+        starts: see `align`.
+        results: the first model's staged nights.
+
+    Raises:
+        InputError: hypnograms that cannot be aligned.
+    """
+    options = options or StudyOptions()
+    alignment = align(scorers, models, options.lights, starts, options.length_mismatch)
+    nights = [
+        _of_aligned(night, alignment, list(models), (results or {}).get(night.record))
+        for night in alignment.nights
+    ]
+    return Study(tuple(nights), CONSENSUS, options, alignment)
+
+
+def _of_aligned(
+    night: AlignedNight, alignment: Alignment, models: Sequence[str], result: NightResult | None
+) -> StudyNight:
+    predictions = dict(zip(alignment.models, night.predictions, strict=True))
+    rank = ranking(soft_agreement(night.scorings), alignment.scorers)
+    if result is not None:
+        before, _ = night.cut.predictions[models[0]]
+        result = _cut(result, before, before + night.scorings.shape[1])
+    return StudyNight(
+        night.record,
+        {name: predictions[name] for name in models},
+        dict(zip(alignment.scorers, night.scorings, strict=True)),
+        consensus(night.scorings[rank]).stages,
+        result,
+        night.cut.first if result is None else result.first_epoch,
+        night.cut.text if night.cut.first or night.cut.cut_after else "",
+    )
+
+
+def _cut(result: NightResult, first: int, last: int) -> NightResult:
+    """The sleep epochs from `first` up to, not including, `last` of a staged night."""
+    signal = result.signal
+    if signal is not None:
+        samples = len(signal) // result.epochs
+        signal = signal[first * samples : last * samples]
+    return replace(
+        result,
+        hypnodensity=result.hypnodensity[first:last],
+        uncalibrated=None if result.uncalibrated is None else result.uncalibrated[first:last],
+        expert=None if result.expert is None else result.expert[first:last],
+        scorings={name: scoring[first:last] for name, scoring in result.scorings.items()},
+        signal=signal,
+        first_epoch=result.first_epoch + first,
+    )
+
+
+def _confusion(night: StudyNight, model: str) -> NDArray[np.int64]:
+    assert night.reference is not None
+    predicted = night.models[model]
+    # a model may have left epochs out, which a confusion of stages has no column for
+    reference = np.where(predicted == UNSCORED, UNSCORED, night.reference)
+    return confusion_matrix(reference, np.where(predicted == UNSCORED, 0, predicted))
+
+
+def _scores(confusions: NDArray[Any]) -> Floats:
+    """(..., 5, 5) to (..., 4), in the order of OVERALL."""
+    functions = {
+        "accuracy": accuracy,
+        "cohen_kappa": cohen_kappa,
+        "weighted_f1": weighted_f1,
+        "macro_f1": macro_f1,
+    }
+    return np.stack([functions[name](confusions) for name in OVERALL], axis=-1)
+
+
+def _hypnodensity(nights: Sequence[StudyNight], uncalibrated: bool = False) -> Floats:
+    found = []
+    for night in nights:
+        assert night.result is not None
+        before = night.result.uncalibrated if uncalibrated else None
+        found.append(night.result.hypnodensity if before is None else before)
+    return np.concatenate(found)
+
+
+def _labels(nights: Sequence[StudyNight]) -> Floats:
+    return np.concatenate([labels for n in nights if (labels := n.labels) is not None])
