@@ -19,8 +19,9 @@ from sleep_lab.errors import InputError
 from sleep_lab.evaluation import NightResult
 from sleep_lab.evaluation.bootstrap import Resampling
 from sleep_lab.evaluation.scorings import read_hypnograms
-from sleep_lab.evaluation.study import Study, StudyOptions, study_of_hypnograms, study_of_results
-from sleep_lab.evaluation.study_report import print_study, write_study
+from sleep_lab.evaluation.study import Study, StudyOptions
+from sleep_lab.evaluation.study_files import print_study, write_study
+from sleep_lab.evaluation.study_of import study_of_hypnograms, study_of_results
 from sleep_lab.evaluation.weighted_scores import Conventions
 from sleep_lab.experiment import (
     device_of,
@@ -88,8 +89,10 @@ def finished(folder: Path, study: Study, title: str) -> float | None:
 
 def options_of(config: DictConfig) -> StudyOptions:
     """How the config wants models judged; lights off and on are the data's."""
-    data = config.get("data") or {}
-    lights = {name: tuple(ends) for name, ends in plain(data.get("lights")).items()}
+    given = config.lights
+    if given is None:
+        given = (config.get("data") or {}).get("lights")
+    lights = {name: tuple(ends) for name, ends in plain(given).items()}
     return StudyOptions(
         Conventions(config.absent_stage, config.weighting),
         Resampling(

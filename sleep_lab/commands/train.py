@@ -20,8 +20,8 @@ from sleep_lab.commands.hydra_command import hydra_command
 from sleep_lab.data import NightPart, SleepDataModule, describe
 from sleep_lab.errors import InputError, one_line
 from sleep_lab.evaluation.calibration import fit_temperature, hard_labels
-from sleep_lab.evaluation.study import study_of_results
-from sleep_lab.evaluation.study_report import print_study, write_study
+from sleep_lab.evaluation.study_files import print_study, write_study
+from sleep_lab.evaluation.study_of import study_of_results
 from sleep_lab.experiment import (
     architecture_of,
     fit_normalizers,

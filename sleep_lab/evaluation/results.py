@@ -136,7 +136,7 @@ def _hypnogram_csv(night: NightResult) -> bytes:
         probabilities,
         strict=True,
     )
-    return _csv(
+    return csv_bytes(
         ("epoch", "onset_s", "stage", *(f"p_{name}" for name in STAGES)),
         ((epoch, onset, name, *row) for epoch, onset, name, row in rows),
     )
@@ -144,7 +144,7 @@ def _hypnogram_csv(night: NightResult) -> bytes:
 
 def _per_night_csv(nights: Mapping[str, Any]) -> bytes:
     single = ("epochs", "scored", *OVERALL)
-    return _csv(
+    return csv_bytes(
         ("night", *single, *(f"f1_{stage}" for stage in STAGES)),
         (
             (name, *(scores[column] for column in single), *scores["f1"].values())
@@ -153,7 +153,8 @@ def _per_night_csv(nights: Mapping[str, Any]) -> bytes:
     )
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """A csv file's content."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

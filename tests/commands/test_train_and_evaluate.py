@@ -53,7 +53,7 @@ def test_a_run_leaves_the_files_that_scripts_rely_on(workplace):
         f"plots/{night}.png",
         "plots/confusion_matrix.png",
     }
-    described = {"intervals", "hypnodensity", "review"}
+    described = {"intervals", "hypnodensity", "review", "transitions"}
     assert set(metrics) == {"nights", "mean", "std", "pooled"} | described
     scores = metrics["nights"][night]
     assert list(scores) == [

@@ -14,8 +14,10 @@ from sleep_lab.evaluation.bootstrap import Resampling
 from sleep_lab.evaluation.calibration import apply_temperature
 from sleep_lab.evaluation.comparison_summary import summarise_comparison
 from sleep_lab.evaluation.night_result import NightResult
-from sleep_lab.evaluation.study import StudyOptions, study_of_hypnograms, study_of_results
-from sleep_lab.evaluation.study_report import comparison_table, report_of, write_study
+from sleep_lab.evaluation.study import StudyOptions
+from sleep_lab.evaluation.study_files import comparison_table, write_study
+from sleep_lab.evaluation.study_of import study_of_hypnograms, study_of_results
+from sleep_lab.evaluation.study_report import report_of
 from sleep_lab.stages import STAGES
 
 FEW = StudyOptions(resampling=Resampling(resamples=200))
@@ -61,7 +63,11 @@ def test_against_an_expert_each_night_is_as_it_is_alone():
     alone = [evaluate(night.hypnogram, night.expert).confusion for night in nights]
     np.testing.assert_array_equal(found, np.sum(alone, axis=0))
     metrics = study.metrics()
-    assert set(metrics) == {"intervals", "hypnodensity", "review", "sleep_statistics"}
+    described = {"intervals", "hypnodensity", "review", "sleep_statistics", "transitions"}
+    assert set(metrics) == described
+    pairs = np.concatenate([np.stack([n.expert[:-1], n.expert[1:]]) for n in nights], axis=1)
+    counts = np.array(metrics["transitions"]["expert"])
+    assert counts[2, 3] == ((pairs[0] == 2) & (pairs[1] == 3)).sum()
     mean = np.mean([evaluate(n.hypnogram, n.expert).accuracy for n in nights])
     low, high = metrics["intervals"]["mean"]["accuracy"]
     assert low <= mean <= high
