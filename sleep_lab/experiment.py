@@ -155,6 +155,28 @@ def stage_parts(
         )
 
 
+def lights_of(node: Any, where: str) -> dict[str, tuple[int | None, int | None]]:
+    """Lights off and on of each night, as a config tells them.
+
+    Raises:
+        InputError: it is no mapping from nights to pairs of sleep epochs.
+    """
+    lights = plain(node)
+    if not isinstance(lights, dict):
+        raise InputError(f"{where} is {{NIGHT: [first kept, first not kept]}}, not {lights!r}")
+    for name, ends in lights.items():
+        whole = isinstance(ends, list) and all(
+            end is None or (isinstance(end, int) and not isinstance(end, bool) and end >= 0)
+            for end in ends
+        )
+        if not whole or len(ends) != 2:
+            raise InputError(
+                f"{where}.{name} is [first kept, first not kept], sleep epochs from 0 on or null, "
+                f"not {ends!r}"
+            )
+    return {str(name): (ends[0], ends[1]) for name, ends in lights.items()}
+
+
 def device_of(name: str) -> torch.device:
     """The device called so; "auto" is the GPU if there is one.
 

@@ -36,6 +36,7 @@ GIVEN = {
     ("features", "table"): TABLE,
     ("features", "table_raw"): [*TABLE, "features_normalizer=standardization"],
     ("experiment", "sleep_edf_band_powers"): ["data.folder=somewhere"],
+    ("experiment", "feature_table"): ["data.folder=somewhere"],
     ("split", "named"): ["split.train=[a]", "split.validation=[b]", "split.test=[c]"],
     ("logger", "wandb"): ["logger.wandb.save_dir=."],
     ("encoder", "deep_sleep"): ["normalizer=raw"],

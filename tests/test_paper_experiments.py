@@ -77,6 +77,7 @@ SMALL = (
     "data.nights.hours=0.25",
     "data.nights.sampling_rate=64",
     "data.channels=[C3-M2,E1-M2]",
+    "data.eeg_and_eog=[C3-M2,E1-M2]",
     "loader.batch_size=4",
     "debug=fast",
     "trainer.limit_train_batches=2",

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from sleep_lab.commands.hydra_command import hydra_command
 from sleep_lab.data import NightPart, restore
 from sleep_lab.data.parts import PARTS
-from sleep_lab.errors import InputError
+from sleep_lab.errors import InputError, nearest
 from sleep_lab.evaluation import NightResult
 from sleep_lab.evaluation.bootstrap import Resampling
 from sleep_lab.evaluation.scorings import read_hypnograms
@@ -25,6 +25,7 @@ from sleep_lab.evaluation.study_of import study_of_hypnograms, study_of_results
 from sleep_lab.evaluation.weighted_scores import Conventions
 from sleep_lab.experiment import (
     device_of,
+    lights_of,
     one_of,
     plain,
     prepared_nights,
@@ -37,7 +38,7 @@ from sleep_lab.instantiation import NIGHT_TARGETS, instantiate
 from sleep_lab.models import ModuloNet
 from sleep_lab.models.weights import TrainedModel, load_model
 from sleep_lab.preparation import Preparation, PreparedNight, prepare_all, prepare_nights
-from sleep_lab.preparation.montage import with_channels
+from sleep_lab.preparation.montage import FEATURES, with_channels
 from sleep_lab.recordings import NightSource, recording_file
 
 logger = logging.getLogger(__name__)
@@ -59,14 +60,18 @@ def evaluate(config: DictConfig) -> float | None:
     if config.predictions is not None:
         if config.model is not None:
             raise InputError("give model=... or predictions=..., not both")
-        title = Path(config.predictions).stem
-        return finished(folder, study_of_predictions(config), title)
+        study = study_of_predictions(config)
+        return finished(folder, study, Path(config.predictions).stem)
     if config.model is None:
         raise InputError("say what to evaluate: model=FILE_OR_RUN, or predictions=FOLDER_OR_NPZ")
     require_complete(config)
-    results, errors = staged_by(config)
+    models = loaded(config)
+    own = config.recordings is None and config.get("data") is None
+    options = options_of(config, next(iter(models.values())).config if own else None)
     scorers = None if config.scorers is None else read_hypnograms(Path(config.scorers))
-    study = study_of_results(results, scorers, options_of(config))
+    results, errors = staged_by(config, models)
+    require_nights_of_lights(config, {r.id for nights in results.values() for r in nights})
+    study = study_of_results(results, scorers, options)
     accuracy = finished(folder, study, ", ".join(results))
     if errors:
         for error in errors[1:]:
@@ -87,46 +92,65 @@ def finished(folder: Path, study: Study, title: str) -> float | None:
     return metrics["models"][study.models[0]]["accuracy"][0] if metrics.get("models") else None
 
 
-def options_of(config: DictConfig) -> StudyOptions:
-    """How the config wants models judged; lights off and on are the data's."""
-    given = config.lights
-    if given is None:
-        given = (config.get("data") or {}).get("lights")
-    lights = {name: tuple(ends) for name, ends in plain(given).items()}
+def options_of(config: DictConfig, trained: Mapping[str, Any] | None = None) -> StudyOptions:
+    """How the config wants models judged.
+
+    Args:
+        config: of the evaluation.
+        trained: of the training whose nights are judged, if they are its own.
+    """
+    own = (trained or {}).get("data") or config.get("data") or {}
+    given = own.get("lights") if config.lights is None else config.lights
     return StudyOptions(
         Conventions(config.absent_stage, config.weighting),
         Resampling(
             whole_number(config, "resamples", 1), config.confidence, whole_number(config, "seed", 0)
         ),
-        lights,
+        lights_of(given, "lights"),
         one_of(config, "length_mismatch", ("error", "cut")),  # type: ignore[arg-type]
     )
+
+
+def require_nights_of_lights(config: DictConfig, nights: Collection[str]) -> None:
+    """Raise InputError if the user gives the lights of a night that is not there."""
+    for name in plain(config.lights):
+        if name not in nights:
+            raise InputError(f"lights.{name}: no such night; {nearest(str(name), nights)}")
 
 
 def study_of_predictions(config: DictConfig) -> Study:
     """The hypnograms in `predictions=` against the scorers."""
     if config.scorers is None:
         raise InputError("predictions=... are judged by scorers: add scorers=FOLDER_OR_NPZ")
+    for key in ("predictions", "scorers"):
+        if not isinstance(config[key], str):
+            raise InputError(f"{key} is one folder or npz file, not {config[key]}")
     predictions = read_hypnograms(Path(config.predictions))
     scorers = read_hypnograms(Path(config.scorers))
-    return study_of_hypnograms(predictions, scorers, options_of(config))
+    options = options_of(config)
+    require_nights_of_lights(config, {night for nights in scorers.values() for night in nights})
+    return study_of_hypnograms(predictions, scorers, options)
 
 
-def staged_by(config: DictConfig) -> tuple[dict[str, list[NightResult]], list[InputError]]:
+def staged_by(
+    config: DictConfig, models: Mapping[str, TrainedModel]
+) -> tuple[dict[str, list[NightResult]], list[InputError]]:
     """The nights as each model stages them; several models come after the mean of them all."""
     device = device_of(config.device)
-    staged: dict[str, list[NightResult]] = {}
+    parts: dict[str, list[NightPart]] = {}
     errors: dict[str, InputError] = {}
-    models = loaded(config)
+    # what any of them cannot stage is told before the first has staged for hours
     for name, trained in models.items():
-        parts, bad = parts_of(config, trained)
-        for part in parts:
+        parts[name], bad = parts_of(config, trained)
+        for part in parts[name]:
             require_montage(trained.model, part.night)
-        tell_channels(parts)
+        tell_channels(parts[name])
+        errors |= {str(error): error for error in bad}
+    staged: dict[str, list[NightResult]] = {}
+    for name, trained in models.items():
         combine = config.combine or (trained.config or {}).get("combine", "geometric")
         trained.model.to(device)
-        staged[name] = list(stage_parts(trained.model, parts, combine))
-        errors |= {str(error): error for error in bad}
+        staged[name] = list(stage_parts(trained.model, parts[name], combine))
     if len(models) > 1:
         mean = averaged(list(staged.values()))
         staged = {f"mean of {len(models)} models": mean, **staged}
@@ -209,8 +233,7 @@ def parts_of(config: DictConfig, trained: TrainedModel) -> tuple[list[NightPart]
             raise errors[0]
         return whole(nights), errors
     if config.get("data") is not None:
-        # data without channels of its own takes the model's
-        montage = {group: names for group, names in plain(config.data.montage).items() if names}
+        montage = montage_of(config.data, trained.model)
         return whole(
             prepare_all(
                 instantiate(config.data.nights),
@@ -221,6 +244,19 @@ def parts_of(config: DictConfig, trained: TrainedModel) -> tuple[list[NightPart]
             )
         ), []
     return own_parts(config, trained), []
+
+
+def montage_of(data: DictConfig, model: ModuloNet) -> dict[str, Sequence[Any]]:
+    """The data's channels for the model; {} where it has none, and the model takes its own."""
+    given = {group: names for group, names in plain(data.montage).items() if names}
+    if not model.groups:
+        channel = data.get("feature_channel")
+        return {FEATURES: [channel]} if channel else {}
+    chosen = list(given.values()) == [plain(data.get("channels"))]
+    if model.any_channels and chosen and data.get("eeg_and_eog"):
+        # what the data lists for every network holds EMG and ECG as well
+        return {group: plain(data.eeg_and_eog) for group in given}
+    return given
 
 
 def own_parts(config: DictConfig, trained: TrainedModel) -> list[NightPart]:

@@ -20,11 +20,13 @@ from sleep_lab.commands.hydra_command import hydra_command
 from sleep_lab.data import NightPart, SleepDataModule, describe
 from sleep_lab.errors import InputError, one_line
 from sleep_lab.evaluation.calibration import fit_temperature, hard_labels
+from sleep_lab.evaluation.study import StudyOptions
 from sleep_lab.evaluation.study_files import print_study, write_study
 from sleep_lab.evaluation.study_of import study_of_results
 from sleep_lab.experiment import (
     architecture_of,
     fit_normalizers,
+    lights_of,
     one_of,
     plain,
     preparation_of,
@@ -66,6 +68,7 @@ def train(config: DictConfig) -> float:
     for message in NOISE:
         warnings.filterwarnings("ignore", message)
     require_sense(config)
+    lights = lights_of(config.data.get("lights"), "data.lights")
     pl.seed_everything(config.seed, workers=True, verbose=False)
 
     context = instantiate(config.context)
@@ -122,7 +125,8 @@ def train(config: DictConfig) -> float:
             best = best_weights(trainer, folder)
             if config.temperature_scaling:
                 calibrate(best, trainer, split["validation"], config.combine)
-            score_test_nights(best, trainer, split["test"], config.combine, folder)
+            options = StudyOptions(lights=lights)
+            score_test_nights(best, trainer, split["test"], config.combine, folder, options)
     finally:
         finish(trainer.loggers)
     return float(trainer.checkpoint_callback.best_model_score)  # type: ignore[union-attr]
@@ -165,10 +169,11 @@ def score_test_nights(
     parts: Sequence[NightPart],
     combine: Combination,
     folder: Path,
+    options: StudyOptions,
 ) -> None:
     """Stage the test nights with the best weights; write, log and print the scores."""
     results = list(stage_parts(load_model(best).model, parts, combine))
-    study = study_of_results({folder.name: results})
+    study = study_of_results({folder.name: results}, options=options)
     metrics = write_study(folder, study, folder.name)
     log_results(trainer.loggers, folder, metrics)
     print_study(folder, study, metrics)

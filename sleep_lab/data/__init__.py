@@ -1,6 +1,6 @@
 """Data: splits of prepared nights, windows, and batches of them."""
 
-from sleep_lab.data.augmentation import KillChannel
+from sleep_lab.data.augmentation import DrawChannels, KillChannel
 from sleep_lab.data.datamodule import SleepDataModule
 from sleep_lab.data.parts import (
     NightPart,
@@ -17,6 +17,7 @@ from sleep_lab.data.windows import Batch, Context, WindowDataset
 __all__ = [
     "Batch",
     "Context",
+    "DrawChannels",
     "KillChannel",
     "NightPart",
     "SleepDataModule",

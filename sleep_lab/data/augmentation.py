@@ -41,3 +41,29 @@ class KillChannel:
         number = torch.randint(1, most + 1, (windows, 1))
         rank = torch.rand(windows, channels).argsort(1).argsort(1)
         return (rank < number) & (torch.rand(windows, 1) < self.probability)
+
+
+class DrawChannels:
+    """Give every window channels drawn at random with replacement, so that no channel has a place.
+
+    For networks that take any channels: so RobustSleepNet learns (Guillot and Thorey, arXiv
+    2101.02452, 2021). A window has the same channels in all its epochs; they are drawn anew for
+    each window and group.
+
+    Args:
+        channels: how many are drawn; as many as there are if None.
+    """
+
+    def __init__(self, channels: int | None = None) -> None:
+        if channels is not None and channels < 1:
+            raise InputError(f"augmentation.channels is 1 or more, not {channels}")
+        self.channels = channels
+
+    def __call__(self, signals: dict[str, Tensor]) -> dict[str, Tensor]:
+        """(batch, context, channels, samples) to the same, or with `channels` channels."""
+        return {group: self._drawn(signal) for group, signal in signals.items()}
+
+    def _drawn(self, signal: Tensor) -> Tensor:
+        windows, _, there, _ = signal.shape
+        index = torch.randint(there, (windows, self.channels or there))
+        return signal.take_along_dim(index[:, None, :, None], dim=2)

@@ -56,7 +56,16 @@ class NightCut:
             line += f"; {self.first} cut before ({self.first_by})"
         if self.cut_after:
             line += f"; {self.cut_after} cut after ({self.end_by})"
+        for name, (before, after) in self.predictions.items():
+            if (before, after) != (self.first, self.cut_after) and (before or after):
+                line += f"; of {name} {before} before and {after} after"
         return line
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether anything is."""
+        cuts = [(self.first, self.cut_after), *self.predictions.values()]
+        return any(before or after for before, after in cuts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +255,9 @@ def _covered(
     staged = _scored(record, name, prediction)
     begin = offset or 0
     span = _Span(name, begin + staged.first, begin + staged.end)
-    if offset is None or span.first > trimmed.first or span.end < trimmed.end:
+    # a list that begins unscored says itself that it is counted from the recording's start
+    unclear = offset is None and prediction[0] != UNSCORED
+    if unclear or span.first > trimmed.first or span.end < trimmed.end:
         _mismatch(
             f"night {record}: the hypnogram of {name} has {len(prediction)} epochs and stages "
             f"epochs {span.first} to {span.end - 1}, the scorings have {epochs} and have "

@@ -38,7 +38,7 @@ class Resampling:
     def __post_init__(self) -> None:
         if self.resamples < 1:
             raise InputError(f"resamples is {self.resamples}; give 1 or more (2000 is usual)")
-        if not 0 < self.confidence < 1:
+        if not isinstance(self.confidence, int | float) or not 0 < self.confidence < 1:
             raise InputError(f"confidence is {self.confidence}; give a share such as 0.95")
 
     def draws(self, nights: int) -> Floats:

@@ -27,10 +27,10 @@ NOT_AVAILABLE = "n/a"
 """What BIDS has for a missing value."""
 
 
-def write_exports(folder: Path, night: NightResult) -> None:
+def write_exports(folder: Path, night: NightResult, model: str) -> None:
     """Write a night's hypnogram into the folder, in three formats.
 
-    - `json/ID.json`: see `stages_json`.
+    - `json/MODEL/ID.json`: see `stages_json`; `evaluate.py predictions=` reads the folder `json`.
     - `edf/ID.edf`: see `annotations_edf`.
     - `bids/ID_events.tsv` and `bids/ID_events.json`: see `events_tsv` and `events_columns`.
 
@@ -41,7 +41,7 @@ def write_exports(folder: Path, night: NightResult) -> None:
     if night.id in ("", ".", "..") or Path(night.id).name != night.id:
         raise InputError(f"a night is called {night.id!r}, which cannot name its files; rename it")
     files = {
-        f"json/{night.id}.json": stages_json(night),
+        f"json/{model}/{night.id}.json": stages_json(night),
         f"edf/{night.id}.edf": annotations_edf(night),
         f"bids/{night.id}_events.tsv": events_tsv(night),
         f"bids/{night.id}_events.json": events_columns(),

@@ -27,15 +27,19 @@ MOST_NIGHTS_LISTED = 30
 
 
 def write_results(
-    folder: Path, nights: Sequence[NightResult], further: Mapping[str, Any] | None = None
+    folder: Path,
+    nights: Sequence[NightResult],
+    further: Mapping[str, Any] | None = None,
+    scored: Sequence[NightResult] | None = None,
 ) -> dict[str, Any]:
     """Write the files of a run into `folder`, and return what its `metrics.json` holds.
 
     `hypnograms/ID.csv` and `plots/ID.png` for every night. If an expert scored any of them, also
     `per_night.csv` and `plots/confusion_matrix.png` of those nights, and `metrics.json`: see
     `summarise`, then whatever is in `further`; without either there is none and the returned dict
-    is empty. Nights are sorted by id, so that the files do not depend on the order of `nights`;
-    each file is either whole or absent.
+    is empty. The scores are those of `scored`, the nights from lights off to lights on for
+    instance; by default of all their epochs. Nights are sorted by id, so that the files do not
+    depend on the order of `nights`; each file is either whole or absent.
 
     Raises:
         InputError: two nights have one id, an id cannot name a file, or a file cannot be written.
@@ -55,7 +59,7 @@ def write_results(
 
     scores = {
         night.id: evaluate(night.hypnogram, night.scored_expert)
-        for night in ordered
+        for night in sorted(nights if scored is None else scored, key=lambda night: night.id)
         if night.scored_expert is not None
     }
     metrics: dict[str, Any] = {}

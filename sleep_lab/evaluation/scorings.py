@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from sleep_lab.errors import InputError, nearest, one_line
 from sleep_lab.recordings.scoring import stages_of_codes
-from sleep_lab.stages import STAGE_OF_ANNOTATION, STAGES, UNSCORED
+from sleep_lab.stages import REM, STAGE_OF_ANNOTATION, STAGES, UNSCORED
 
 Hypnograms = Mapping[str, Mapping[str, NDArray[np.int8]]]
 """Name of a scorer or model -> record (night) -> (epochs,) int8 stage codes."""
 
-_CODE_OF_NAME = {name: code for code, name in enumerate(STAGES)} | STAGE_OF_ANNOTATION
+_CODE_OF_NAME = {name: code for code, name in enumerate(STAGES)} | {"R": REM} | STAGE_OF_ANNOTATION
 
 
 def read_hypnograms(path: Path) -> Hypnograms:
@@ -82,7 +82,7 @@ def _read_json(file: Path) -> NDArray[np.int8]:
 
 
 def _code(stage: Any, file: Path) -> float:
-    if isinstance(stage, int | float):
+    if isinstance(stage, int | float) and not isinstance(stage, bool):
         return stage
     if stage is None or stage == "?":
         return UNSCORED

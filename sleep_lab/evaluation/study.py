@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from sleep_lab.evaluation.alignment import Alignment, LengthMismatch, Lights
 from sleep_lab.evaluation.bland_altman import StatisticAgreement, agreement_per_statistic
-from sleep_lab.evaluation.bootstrap import Resampling, bca_interval, mean_over_nights, pooled
+from sleep_lab.evaluation.bootstrap import (
+    Resampling,
+    bca_interval,
+    estimate,
+    mean_over_nights,
+    pooled,
+)
 from sleep_lab.evaluation.calibration import (
     Reliability,
     brier_score,
@@ -29,6 +35,7 @@ from sleep_lab.evaluation.metrics import (
     cohen_kappa,
     confusion_matrix,
     macro_f1,
+    ratio,
     weighted_f1,
 )
 from sleep_lab.evaluation.night_result import NightResult
@@ -44,6 +51,7 @@ from sleep_lab.stages import UNSCORED
 
 EXPERT = "expert"
 CONSENSUS = "consensus"
+SOFT_SCORES = (cross_entropy, brier_score, cosine_similarity)
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,7 @@ class StudyNight:
         reference: what models are compared with epoch by epoch: the expert's hypnogram, or the
             consensus of all scorers; None if nobody scored the night.
         result: the hypnodensity and signal that the first model's hypnogram is of, or None.
+        whole: the same as it was staged, before anything was cut.
         first_epoch: number of the first of these epochs in the recording or in the scorings.
         note: what was cut to align the hypnograms, or "".
     """
@@ -83,6 +92,7 @@ class StudyNight:
     scorings: Mapping[str, NDArray[np.int8]]
     reference: NDArray[np.int8] | None
     result: NightResult | None = None
+    whole: NightResult | None = None
     first_epoch: int = 0
     note: str = ""
 
@@ -187,6 +197,10 @@ class Study:
             found["hypnodensity"] = self._hypnodensity_scores(staged)
             found["review"] = {"area": self.review(staged).area}
         found["transitions"] = self.transitions
+        found["sleep_statistics_per_night"] = {
+            name: {night: asdict(told) for night, told in nights.items()}
+            for name, nights in self.statistics.items()
+        }
         if self.statistics_agreement:
             found["sleep_statistics"] = {
                 model: {name: asdict(agreement) for name, agreement in agreements.items()}
@@ -236,18 +250,32 @@ class Study:
 
     def _hypnodensity_scores(self, staged: Sequence[StudyNight]) -> dict[str, Any]:
         def scores(uncalibrated: bool) -> dict[str, Any]:
-            hypnodensity = _hypnodensity(staged, uncalibrated)
+            per_night = np.array(
+                [
+                    [score(_hypnodensity([n], uncalibrated), _labels([n])) for score in SOFT_SCORES]
+                    for n in staged
+                ]
+            )
+            # the score of all epochs together, as a mean of the nights' by their labelled epochs
+            sums = np.where(epochs[:, None] > 0, per_night, 0) * epochs[:, None]
+
+            def together(draws: Floats) -> Floats:
+                return ratio(draws @ sums, (draws @ epochs)[:, None])
+
+            names = [score.__name__ for score in SOFT_SCORES]
+            whole = estimate(together, len(staged)).tolist()
+            interval = bca_interval(together, len(staged), self.options.resampling)
             return {
-                "cross_entropy": cross_entropy(hypnodensity, labels),
-                "brier_score": brier_score(hypnodensity, labels),
-                "cosine_similarity": cosine_similarity(hypnodensity, labels),
+                **dict(zip(names, whole, strict=True)),
+                "intervals": dict(zip(names, interval.T.tolist(), strict=True)),
                 "calibration_error": {
                     name: found.calibration_error
                     for name, found in self.calibration(uncalibrated).items()
                 },
             }
 
-        labels = _labels(staged)
+        labelled = [np.isfinite(_labels([n])).all(1).sum() for n in staged]
+        epochs = np.array(labelled, dtype=np.float64)
         found = {"labels": "scorers" if staged[0].scorings else EXPERT, **scores(False)}
         if staged[0].scorings:
             scorings = [np.stack(list(n.scorings.values())) for n in staged]

@@ -35,9 +35,10 @@ def write_study(folder: Path, study: Study, title: str) -> dict[str, Any]:
     metrics = study.metrics()
     results = [night.result for night in study.nights if night.result is not None]
     if results:
-        metrics = write_results(folder, results, metrics)
-        for result in results:
-            write_exports(folder / "exports", result)
+        whole = [night.whole for night in study.nights if night.whole is not None]
+        metrics = write_results(folder, whole, metrics, results)
+        for night in whole:
+            write_exports(folder / "exports", night, study.models[0])
         write_whole(folder / "review.csv", _review_csv(study))
     else:
         text = json.dumps(metrics, indent=2, allow_nan=False)
@@ -130,10 +131,13 @@ def _comparison_csv(comparison: Mapping[str, Any]) -> bytes:
             for group in ("models", "scorers"):
                 for name in told[group]:
                     for score, (mean, std) in told[group][name].items():
-                        low, high = intervals[group][name][score]
-                        yield kind, group, name, score, mean, std, low, high
+                        interval = intervals[group][name][score]
+                        yield kind, group, name, score, mean, std, *interval, *conventions
             for score, (mean, std) in told["overall_scorers"].items():
-                low, high = intervals["overall_scorers"][score]
-                yield kind, "overall_scorers", "", score, mean, std, low, high
+                interval = intervals["overall_scorers"][score]
+                yield kind, "overall_scorers", "", score, mean, std, *interval, *conventions
 
-    return csv_bytes(("comparison", "group", "name", "score", "mean", "std", "low", "high"), rows())
+    chosen = comparison["conventions"]
+    conventions = (chosen["absent_stage"], chosen["weighting"])
+    header = ("comparison", "group", "name", "score", "mean", "std", "low", "high")
+    return csv_bytes((*header, "absent_stage", "weighting"), rows())

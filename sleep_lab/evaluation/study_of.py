@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sleep_lab.errors import InputError
-from sleep_lab.evaluation.alignment import AlignedNight, Alignment, align
+from sleep_lab.evaluation.alignment import AlignedNight, Alignment, Lights, align
 from sleep_lab.evaluation.consensus import consensus, ranking, soft_agreement
 from sleep_lab.evaluation.night_result import NightResult
 from sleep_lab.evaluation.scorings import Hypnograms, of_records
 from sleep_lab.evaluation.study import CONSENSUS, EXPERT, Study, StudyNight, StudyOptions
+from sleep_lab.evaluation.weighted_scores import Conventions
 
 
 def study_of_results(
@@ -34,21 +35,24 @@ def study_of_results(
     for name, nights in by_model.items():
         if nights.keys() != first.keys():
             raise InputError(f"model {name} has other nights than the first; give each the same")
-    starts: dict[str, int] | None = {r.id: r.first_epoch for r in first.values()}
+    begins = {r.id: r.first_epoch for r in first.values()}
+    starts: dict[str, int] | None = begins
     if scorers is None and first and all(len(r.scorings) > 1 for r in first.values()):
         names = next(iter(first.values())).scorings
         scorers = {name: {r.id: r.scorings[name] for r in first.values()} for name in names}
-        starts = None
+        # lights are counted from the recording's start, these scorings from the night's
+        lights = {name: _later(ends, begins.get(name, 0)) for name, ends in options.lights.items()}
+        options, starts = replace(options, lights=lights), None
     if scorers is None:
-        alone = [
-            StudyNight(
-                name,
-                {model: by_model[model][name].hypnogram for model in by_model},
-                {},
-                first[name].scored_expert,
-                first[name],
-                first[name].first_epoch,
+        if options.conventions != Conventions():
+            raise InputError(
+                "absent_stage and weighting are for several scorers, and there is one expert at "
+                "most; leave them out, or give scorers=FOLDER_OR_NPZ"
             )
+        if EXPERT in results:
+            raise InputError(f"a model is called {EXPERT!r} as what it is compared with; rename it")
+        alone = [
+            _with_expert({model: by_model[model][name] for model in by_model}, options.lights)
             for name in sorted(first)
         ]
         return Study(tuple(alone), EXPERT, options)
@@ -79,6 +83,11 @@ def study_of_hypnograms(
         InputError: hypnograms that cannot be aligned.
     """
     options = options or StudyOptions()
+    twice = sorted(({*models} & {*scorers}) | ({CONSENSUS} & {*models, *scorers}))
+    if twice:
+        raise InputError(
+            f"{twice[0]!r} is the name of two hypnograms ({CONSENSUS!r} is the scorers'); rename it"
+        )
     alignment = align(scorers, models, options.lights, starts, options.length_mismatch)
     nights = [
         _of_aligned(night, alignment, list(models), (results or {}).get(night.record))
@@ -92,6 +101,7 @@ def _of_aligned(
 ) -> StudyNight:
     predictions = dict(zip(alignment.models, night.predictions, strict=True))
     rank = ranking(soft_agreement(night.scorings), alignment.scorers)
+    whole = result
     if result is not None:
         before, _ = night.cut.predictions[models[0]]
         result = _cut(result, before, before + night.scorings.shape[1])
@@ -101,9 +111,40 @@ def _of_aligned(
         dict(zip(alignment.scorers, night.scorings, strict=True)),
         consensus(night.scorings[rank]).stages,
         result,
+        whole,
         night.cut.first if result is None else result.first_epoch,
-        night.cut.text if night.cut.first or night.cut.cut_after else "",
+        night.cut.text if night.cut.is_cut else "",
     )
+
+
+def _with_expert(results: Mapping[str, NightResult], lights: Lights) -> StudyNight:
+    """A night against its expert, from lights off to lights on."""
+    whole = next(iter(results.values()))
+    off, on = _later(lights.get(whole.id, (None, None)), whole.first_epoch)
+    first, last = off or 0, min(whole.epochs if on is None else on, whole.epochs)
+    if first >= last:
+        raise InputError(
+            f"night {whole.id}: nothing is left of its {whole.epochs} sleep epochs between lights "
+            "off and on"
+        )
+    result = _cut(whole, first, last)
+    kept = f"{whole.id}: {last - first} of {whole.epochs} epochs kept, by lights off and on"
+    return StudyNight(
+        whole.id,
+        {model: result.hypnogram[first:last] for model, result in results.items()},
+        {},
+        result.scored_expert,
+        result,
+        whole,
+        result.first_epoch,
+        kept if last - first < whole.epochs else "",
+    )
+
+
+def _later(ends: tuple[int | None, int | None], start: int) -> tuple[int | None, int | None]:
+    """Lights counted from the recording's start, counted from sleep epoch `start` instead."""
+    off, on = (None if end is None else max(end - start, 0) for end in ends)
+    return off, on
 
 
 def _cut(result: NightResult, first: int, last: int) -> NightResult:

@@ -7,7 +7,11 @@ import numpy as np
 
 from sleep_lab.evaluation.metrics import scores_of
 from sleep_lab.evaluation.report import ReportTable
-from sleep_lab.evaluation.sleep_statistics import transition_probabilities
+from sleep_lab.evaluation.sleep_statistics import (
+    STATISTICS,
+    statistic_values,
+    transition_probabilities,
+)
 from sleep_lab.evaluation.study import Study
 from sleep_lab.evaluation.weighted_scores import OVERALL
 from sleep_lab.stages import STAGES
@@ -29,6 +33,8 @@ def tables_of(study: Study, metrics: Mapping[str, Any]) -> Iterable[ReportTable]
         yield _expert_table(metrics)
     if study.scored:
         yield _night_table(study)
+    if study.nights:
+        yield _statistics_table(study)
     if study.statistics_agreement:
         yield from _agreement_tables(study)
     if study.scored:
@@ -118,7 +124,7 @@ def _comparison_tables(comparison: Mapping[str, Any]) -> Iterable[ReportTable]:
             [
                 pair["first"],
                 pair["second"],
-                f"{100 * pair['difference']:.2f} ({_percent(pair['low'])} to "
+                f"{_percent(pair['difference'])} ({_percent(pair['low'])} to "
                 f"{_percent(pair['high'])})",
                 pair["probability_better"],
                 pair["rank_biserial"],
@@ -128,7 +134,7 @@ def _comparison_tables(comparison: Mapping[str, Any]) -> Iterable[ReportTable]:
             for pair in comparison["fair"]["paired"]["weighted_f1"]
         ],
         "Mean difference over nights in percentage points with bootstrap interval; Wilcoxon signed "
-        "rank test, corrected for the number of pairs.",
+        f"rank test, corrected for the number of pairs; {convention}.",
     )
     agreement = comparison["agreement"]
     names = list(agreement["pairwise_kappa"])
@@ -143,8 +149,8 @@ def _comparison_tables(comparison: Mapping[str, Any]) -> Iterable[ReportTable]:
             ]
             for name in names
         ],
-        f"Fleiss' kappa {agreement['fleiss_kappa']:.3f}; all scorers agree in "
-        f"{agreement['unanimous']:.1%} of the epochs.",
+        f"Fleiss' kappa {_number(agreement['fleiss_kappa'])}; all scorers agree in "
+        f"{_percent(agreement['unanimous'])} % of the epochs.",
     )
 
 
@@ -169,33 +175,60 @@ def _expert_table(metrics: Mapping[str, Any]) -> ReportTable:
 
 
 def _night_table(study: Study) -> ReportTable:
+    if study.comparison is not None:
+        return _judged_night_table(study.comparison)
     rows: list[list[Any]] = []
     for night in study.scored:
         for model, hypnogram in night.models.items():
             single = Study((night,), study.reference, study.options)
             scores = scores_of(single.confusion(model), len(hypnogram))
-            rows.append(
-                [
-                    night.id,
-                    model,
-                    scores.scored,
-                    scores.accuracy,
-                    scores.cohen_kappa,
-                    scores.weighted_f1,
-                    scores.macro_f1,
-                    *scores.f1.values(),
-                ]
-            )
-    reference = "the expert" if study.reference == "expert" else "the consensus of all scorers"
+            overall = [getattr(scores, name) for name in OVERALL]
+            rows.append([night.id, model, scores.scored, *overall, *scores.f1.values()])
     return ReportTable(
         "Nights",
         [
-            *("night", "model", "scored epochs", "accuracy", "kappa", "weighted F1", "macro F1"),
+            *("night", "model", "scored epochs"),
+            *(NAMES[score] for score in OVERALL),
             *(f"F1 {stage}" for stage in STAGES),
         ],
         rows,
-        f"Against {reference}, every epoch counting the same; stages that it does not have are "
-        "left out of the means.",
+        "Against the expert; stages that the expert did not use are left out of the means.",
+    )
+
+
+def _judged_night_table(comparison: Mapping[str, Any]) -> ReportTable:
+    rows = [
+        [
+            night,
+            name,
+            *(scores[score] for score in OVERALL),
+            *(scores[f"f1_{stage}"] for stage in STAGES),
+        ]
+        for night, told in comparison["nights"].items()
+        for group in ("models", "scorers")
+        for name, scores in told[group].items()
+    ]
+    return ReportTable(
+        "Nights",
+        ["night", "name", *(NAMES[s] for s in OVERALL), *(f"F1 {stage}" for stage in STAGES)],
+        rows,
+        f"Published comparison; {comparison['conventions']['text']}.",
+    )
+
+
+def _statistics_table(study: Study) -> ReportTable:
+    shown = [name for name in (study.reference, *study.models) if name in study.statistics]
+    return ReportTable(
+        "Sleep statistics of each night",
+        ["night", "hypnogram", *map(statistic_name, STATISTICS)],
+        [
+            [night.id, name, *statistic_values(study.statistics[name][night.id]).tolist()]
+            for night in study.nights
+            for name in shown
+            if night.id in study.statistics[name]
+        ],
+        "By the AASM manual, from the first to the last epoch of the hypnogram.",
+        decimals=1,
     )
 
 
@@ -253,9 +286,10 @@ def _hypnodensity_table(scores: Mapping[str, Any]) -> ReportTable:
     rows: list[list[Any]] = [
         [
             name,
-            version["cross_entropy"],
-            version["brier_score"],
-            version["cosine_similarity"],
+            *(
+                _with_ends(version[score], version["intervals"][score])
+                for score in ("cross_entropy", "brier_score", "cosine_similarity")
+            ),
             version["calibration_error"]["all stages"],
             scores.get("disagreement_auc"),
         ]
@@ -268,8 +302,16 @@ def _hypnodensity_table(scores: Mapping[str, Any]) -> ReportTable:
             *("calibration error", "AUC of entropy for disagreement"),
         ],
         rows,
-        f"Against {labels}, over all epochs.",
+        f"Against {labels}, over all epochs, with BCa bootstrap interval over nights. Published "
+        "areas under the curve of a network's uncertainty for the scorers' disagreement: 0.828 and "
+        "0.857.",
     )
+
+
+def _with_ends(value: float | None, interval: Sequence[float | None]) -> str:
+    if interval[0] is None:
+        return _number(value)
+    return f"{_number(value)} ({_number(interval[0])} to {_number(interval[1])})"
 
 
 def _cells(scores: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[str]:
@@ -281,6 +323,10 @@ def _cell(mean: float | None, std: float | None, interval: Sequence[float | None
     if interval[0] is None:
         return f"{_percent(mean)}{spread}"
     return f"{_percent(mean)}{spread} ({_percent(interval[0])} to {_percent(interval[1])})"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _percent(value: float | None) -> str:

@@ -79,7 +79,10 @@ class ModuloNet(nn.Module):
         if not groups and not features:
             raise InputError("a network needs signal groups or features; choose some of either")
         if not groups and encoder is not None:
-            raise InputError("no signal groups, so nothing to encode; set encoder=none")
+            raise InputError(
+                "no signal groups, so nothing to encode; set encoder=none, or, for feature tables, "
+                "experiment=feature_table"
+            )
         if output not in OUTPUTS:
             raise InputError(f"output={output}: {nearest(output, OUTPUTS)}")
         if not 0 <= group_dropout < 1:

@@ -38,7 +38,7 @@ CONSTANTS = {
 
 ENTRIES = (
     *("encoders", "reducer", "reducers", "features_encoder", "sequence_encoder"),
-    *("output_mode", "eval_output_mode", "input_temporal_context"),
+    *("output_mode", "eval_output_mode", "input_temporal_context", "temporal_context"),
     *CONSTANTS,
 )
 
@@ -63,7 +63,7 @@ def network_from_reference(
 
     Args:
         archive: its members.
-        context: sleep epochs in a window, which archives do not hold.
+        context: sleep epochs in a window, which only archives of ours hold.
 
     Raises:
         InputError: an entry, type or argument that is missing, unknown or not possible here.
@@ -90,10 +90,13 @@ def network_from_reference(
     if joined > 1 or kind.theirs == "TemporalFlattener":
         context = 1  # the window is one long epoch
     reducers, group_dropout = _reducers(net, groups, dialect)
+    own = net.get("temporal_context", context or USUAL_CONTEXT)
+    if not isinstance(own, int) or isinstance(own, bool) or own < 1 or own % 2 == 0:
+        raise InputError(f"net_params.json: temporal_context is an odd number, not {own!r}")
     architecture = {
         "groups": groups,
         "features": features,
-        "context": context or USUAL_CONTEXT,
+        "context": own,
         "normalizer": steps,
         "encoder": {
             name: _part(parts.ENCODERS[dialect], encoders[name], f"encoder of {name}", facts)
@@ -142,6 +145,9 @@ def network_to_reference(model: ModuloNet) -> ReferenceArchive:
             for name, group in model.groups.items()
         },
     }
+    if model.context not in (1, USUAL_CONTEXT):
+        # an entry that the reference's loader keeps and does not look at
+        net["temporal_context"] = model.context
     net |= _reducers_in_reference(whole, dialect)
     if model.features:
         net["features_encoder"] = _features_encoder_in_reference(whole)

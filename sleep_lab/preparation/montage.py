@@ -10,6 +10,9 @@ from sleep_lab.preparation.preparation import Preparation
 
 logger = logging.getLogger(__name__)
 
+FEATURES = "features"
+"""What stands for a group where there are features of signals, and no group."""
+
 Channels = Sequence[Any]
 """Channel names, or {channels: [...], processings: [...]}, as a montage lists them for a group."""
 
@@ -24,7 +27,8 @@ def with_channels(
     Args:
         preparation: the one to start from.
         channels: for each group that changes, its new ones. If there is one group on both sides,
-            its name does not matter.
+            its name does not matter. A preparation without groups has the channels of its features
+            under "features".
         any_number: whether there may be more or fewer than before.
 
     Raises:
@@ -32,6 +36,8 @@ def with_channels(
     """
     facts = preparation.to_dict()
     montage: dict[str, Channels] = facts["montage"]
+    if not montage:
+        return _with_feature_channels(facts, channels)
     if len(channels) == len(montage) == 1:
         channels = dict(zip(montage, channels.values(), strict=True))
     renamed: dict[str, str] = {}
@@ -61,6 +67,33 @@ def with_channels(
     for feature in facts["features"].values():
         if feature.get("channels"):
             feature["channels"] = [renamed.get(name, name) for name in feature["channels"]]
+    return Preparation.from_dict(**facts, allowed=TARGETS)
+
+
+def _with_feature_channels(facts: dict[str, Any], channels: Mapping[str, Channels]) -> Preparation:
+    seen = [name for f in facts["features"].values() for name in f.get("channels") or ()]
+    old = list(dict.fromkeys(seen))
+    for group, new in channels.items():
+        if group != FEATURES:
+            raise InputError(
+                f"montage.{group}: the model has no signal groups but features of "
+                f"{listed(old) or 'no channel'}; name others with +montage.{FEATURES}=[...]"
+            )
+        if len(new) != len(old):
+            raise InputError(
+                f"montage.{FEATURES}: the model's features are of {len(old)} channels "
+                f"({listed(old)}), not {len(new)} ({listed(new)})"
+            )
+        renamed = dict(zip(old, new, strict=True))
+        if list(new) != old:
+            logger.warning(
+                "features: %s take the places of %s, which the model was trained on",
+                listed(new),
+                listed(old),
+            )
+        for feature in facts["features"].values():
+            if feature.get("channels"):
+                feature["channels"] = [renamed[name] for name in feature["channels"]]
     return Preparation.from_dict(**facts, allowed=TARGETS)
 
 

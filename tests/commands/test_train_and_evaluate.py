@@ -48,12 +48,13 @@ def test_a_run_leaves_the_files_that_scripts_rely_on(workplace):
         f"exports/bids/{night}_events.json",
         f"exports/bids/{night}_events.tsv",
         f"exports/edf/{night}.edf",
-        f"exports/json/{night}.json",
+        f"exports/json/small/{night}.json",
         f"hypnograms/{night}.csv",
         f"plots/{night}.png",
         "plots/confusion_matrix.png",
     }
     described = {"intervals", "hypnodensity", "review", "transitions"}
+    described |= {"sleep_statistics_per_night"}
     assert set(metrics) == {"nights", "mean", "std", "pooled"} | described
     scores = metrics["nights"][night]
     assert list(scores) == [

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from sleep_lab.data import Context, KillChannel, NightPart, SleepDataModule, WindowDataset
+from sleep_lab.data import (
+    Context,
+    DrawChannels,
+    KillChannel,
+    NightPart,
+    SleepDataModule,
+    WindowDataset,
+)
 from sleep_lab.data.datamodule import EachPartOnce, StridedSampler
 from sleep_lab.data.windows import training_windows
 from sleep_lab.errors import InputError
@@ -168,3 +175,20 @@ def test_kill_channel_silences_whole_windows_and_nothing_else():
     silenced = KillChannel(0.5)({"psg": signals})["psg"]
     totals = silenced.sum((1, 3))
     assert set(totals.flatten().tolist()) == {0.0, 30.0}
+
+
+def test_drawn_channels_are_the_window_s_own_in_all_its_epochs():
+    torch.manual_seed(0)
+    signal = torch.randn(400, 3, 4, 7)
+    drawn = DrawChannels()({"psg": signal})["psg"]
+    assert drawn.shape == signal.shape
+    same = (drawn[:, :, :, None] == signal[:, :, None]).all(-1)  # (windows, epochs, drawn, channel)
+    assert (same.sum(-1) == 1).all()
+    assert (same == same[:, :1]).all()
+    which = same[:, 0].float().argmax(-1)
+    counts = torch.bincount(which.flatten(), minlength=4)
+    assert ((counts - 400).abs() < 80).all()
+    assert (which.sort(1).values.diff(dim=1) == 0).any(1).float().mean() > 0.8
+    assert DrawChannels(2)({"psg": signal})["psg"].shape == (400, 3, 2, 7)
+    with pytest.raises(InputError, match=r"augmentation\.channels is 1 or more, not 0"):
+        DrawChannels(0)

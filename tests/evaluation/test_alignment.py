@@ -82,7 +82,19 @@ def test_on_request_other_lengths_are_cut_to_what_all_cover_and_told(caplog):
     np.testing.assert_array_equal(night.scorings, [[0, 1], [0, 1]])
     np.testing.assert_array_equal(night.predictions, [[1, 2], [1, 2]])
     assert night.cut.predictions == {"long": (1, 5), "short": (1, 0)}
-    assert night.cut.text == "night: 2 of 6 epochs kept; 1 cut before (a); 3 cut after (short)"
+    assert night.cut.text == (
+        "night: 2 of 6 epochs kept; 1 cut before (a); 3 cut after (short); "
+        "of long 1 before and 5 after; of short 1 before and 0 after"
+    )
+    assert night.cut.is_cut
+
+
+def test_a_list_that_begins_unscored_is_counted_from_the_recording_s_start():
+    scorers = one_night(a=[-1, -1, 0, 1, 2, -1], b=[-1, 0, 0, 1, 2, -1])
+    exported = one_night(m=[-1, -1, 3, 1, 2])
+    (night,) = align(scorers, exported).nights
+    np.testing.assert_array_equal(night.predictions, [[3, 1, 2]])
+    np.testing.assert_array_equal(night.scorings, [[0, 1, 2], [0, 1, 2]])
 
 
 def test_epochs_that_a_model_did_not_stage_are_cut_for_all_and_not_held_against_it():

@@ -32,7 +32,7 @@ def night(**changes) -> NightResult:
 
 
 def written(folder: Path, result: NightResult) -> Path:
-    write_exports(folder, result)
+    write_exports(folder, result, "model")
     return folder / "edf" / f"{result.id}.edf"
 
 
@@ -43,16 +43,16 @@ def read_by_pyedflib(path: Path) -> tuple[datetime, int, list, list, list]:
 
 
 def test_a_night_has_these_files_and_no_others(tmp_path):
-    write_exports(tmp_path, night())
+    write_exports(tmp_path, night(), "model")
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     bids = {"bids/night-1_events.tsv", "bids/night-1_events.json"}
-    assert found == {"json/night-1.json", "edf/night-1.edf", *bids}
+    assert found == {"json/model/night-1.json", "edf/night-1.edf", *bids}
 
 
 @pytest.mark.parametrize("first_epoch", [0, 7])
 def test_the_list_of_stages_begins_with_the_recording(tmp_path, first_epoch):
-    write_exports(tmp_path, night(first_epoch=first_epoch))
-    found = json.loads((tmp_path / "json" / "night-1.json").read_text())
+    write_exports(tmp_path, night(first_epoch=first_epoch), "model")
+    found = json.loads((tmp_path / "json" / "model" / "night-1.json").read_text())
     assert found == [UNSCORED] * first_epoch + night().hypnogram.tolist()
 
 
@@ -123,7 +123,7 @@ def test_a_fraction_of_a_second_of_the_start_is_kept(tmp_path):
 
 def test_events_are_a_table_with_probabilities_and_na_for_what_nobody_scored(tmp_path):
     result = night(first_epoch=7)
-    write_exports(tmp_path, result)
+    write_exports(tmp_path, result, "model")
     with (tmp_path / "bids" / "night-1_events.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     columns = json.loads((tmp_path / "bids" / "night-1_events.json").read_text())
@@ -140,7 +140,7 @@ def test_events_are_a_table_with_probabilities_and_na_for_what_nobody_scored(tmp
 
 
 def test_events_of_a_night_without_an_expert_have_na_for_one(tmp_path):
-    write_exports(tmp_path, night(expert=None))
+    write_exports(tmp_path, night(expert=None), "model")
     lines = (tmp_path / "bids" / "night-1_events.tsv").read_text().splitlines()
     assert len(lines) == 61
     assert {line.split("\t")[3] for line in lines[1:]} == {"n/a"}
@@ -149,20 +149,20 @@ def test_events_of_a_night_without_an_expert_have_na_for_one(tmp_path):
 def test_nights_of_similar_names_share_no_file(tmp_path):
     names = ["a", "a_events", "a_events.tsv"]
     for name in names:
-        write_exports(tmp_path, night(id=name))
+        write_exports(tmp_path, night(id=name), "model")
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 4 * len(names)
 
 
 @pytest.mark.parametrize("name", ["", "..", "../night", "sub/night"])
 def test_an_id_that_would_leave_the_folder_is_refused(tmp_path, name):
     with pytest.raises(InputError, match="cannot name its files"):
-        write_exports(tmp_path / "run", night(id=name))
+        write_exports(tmp_path / "run", night(id=name), "model")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_start_that_edf_cannot_hold_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match=r"night-1: .* starts at 1970-01-01.*start time"):
-        write_exports(tmp_path / "run", night(start_time=datetime(1970, 1, 1)))
+        write_exports(tmp_path / "run", night(start_time=datetime(1970, 1, 1)), "model")
     assert not list(tmp_path.iterdir())
 
 

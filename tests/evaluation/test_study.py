@@ -11,13 +11,14 @@ from sleep_lab.errors import InputError
 from sleep_lab.evaluation import evaluate
 from sleep_lab.evaluation.alignment import align
 from sleep_lab.evaluation.bootstrap import Resampling
-from sleep_lab.evaluation.calibration import apply_temperature
+from sleep_lab.evaluation.calibration import apply_temperature, cross_entropy, hard_labels
 from sleep_lab.evaluation.comparison_summary import summarise_comparison
 from sleep_lab.evaluation.night_result import NightResult
 from sleep_lab.evaluation.study import StudyOptions
 from sleep_lab.evaluation.study_files import comparison_table, write_study
 from sleep_lab.evaluation.study_of import study_of_hypnograms, study_of_results
 from sleep_lab.evaluation.study_report import report_of
+from sleep_lab.evaluation.weighted_scores import Conventions
 from sleep_lab.stages import STAGES
 
 FEW = StudyOptions(resampling=Resampling(resamples=200))
@@ -64,6 +65,7 @@ def test_against_an_expert_each_night_is_as_it_is_alone():
     np.testing.assert_array_equal(found, np.sum(alone, axis=0))
     metrics = study.metrics()
     described = {"intervals", "hypnodensity", "review", "sleep_statistics", "transitions"}
+    described |= {"sleep_statistics_per_night"}
     assert set(metrics) == described
     pairs = np.concatenate([np.stack([n.expert[:-1], n.expert[1:]]) for n in nights], axis=1)
     counts = np.array(metrics["transitions"]["expert"])
@@ -181,7 +183,7 @@ def test_a_study_with_scorers_leaves_its_files(tmp_path):
     with (tmp_path / "sleep_statistics.csv").open() as file:
         names = {row["hypnogram"] for row in csv.DictReader(file)}
     assert names == {"mine", "s0", "s1", "s2", "consensus"}
-    for path in ("exports/edf/n0.edf", "exports/json/n0.json", "exports/bids/n0_events.tsv"):
+    for path in ("exports/edf/n0.edf", "exports/json/mine/n0.json", "exports/bids/n0_events.tsv"):
         assert (tmp_path / path).is_file()
     assert "Fair comparison" in (tmp_path / "report.html").read_text()
 
@@ -199,8 +201,10 @@ def test_the_report_of_hypnograms_alone_has_every_hypnogram():
     assert "Sleep statistics: y against the consensus" in titles
     assert len(report.confusion) == 2
     rows = next(t for t in report.tables if t.title == "Nights").rows
-    reference = study.nights[0].reference
-    assert rows[0][3] == evaluate(models["x"]["n0"], reference).accuracy
+    judged = study.comparison["nights"]["n0"]["models"]["x"]
+    assert rows[0][:4] == ["n0", "x", judged["weighted_f1"], judged["accuracy"]]
+    values = next(t for t in report.tables if t.title == "Sleep statistics of each night").rows
+    assert len(values) == 3 * 3
     table = comparison_table(study.comparison)
     assert [column.header for column in table.columns][1:] == [
         "weighted F1",
@@ -218,3 +222,75 @@ def test_a_night_of_one_stage_is_told_without_nan(tmp_path, stage):
     metrics = write_study(tmp_path, study_of_results({"mine": [one]}, options=FEW), "mine")
     assert metrics["mean"]["accuracy"] == 1
     assert metrics["mean"]["f1"][STAGES[stage]] == 1
+
+
+def test_names_that_stand_for_two_hypnograms_are_refused():
+    truth = {"n": walk(60, 0)}
+    scorers = {s: {"n": noisy(truth["n"], k)} for k, s in enumerate("ab")}
+    for models in ({"consensus": truth}, {"a": truth}):
+        with pytest.raises(InputError, match="is the name of two hypnograms"):
+            study_of_hypnograms(models, scorers, FEW)
+    with pytest.raises(InputError, match="is the name of two hypnograms"):
+        study_of_hypnograms({"m": truth}, {**scorers, "consensus": truth}, FEW)
+    with pytest.raises(InputError, match="a model is called 'expert'"):
+        study_of_results({"expert": [result("n", 0)]}, options=FEW)
+
+
+def test_lights_cut_what_is_scored_and_not_what_is_staged(tmp_path):
+    night = result("n", 0, epochs=100, first_epoch=20)
+    options = replace(FEW, lights={"n": (30, 110)})
+    study = study_of_results({"mine": [night]}, options=options)
+    metrics = write_study(tmp_path, study, "mine")
+    alone = evaluate(night.hypnogram[10:90], night.expert[10:90])
+    assert metrics["nights"]["n"]["accuracy"] == alone.accuracy
+    told = metrics["sleep_statistics_per_night"]["mine"]["n"]
+    assert told["time_in_bed_min"] == 40
+    assert "80 of 100 epochs kept" in study.nights[0].note
+    with (tmp_path / "hypnograms" / "n.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 100
+    carried = result("n", 0, epochs=100, first_epoch=20, scorers=3)
+    (cut,) = study_of_results({"mine": [carried]}, options=options).nights
+    assert cut.first_epoch == 30
+    np.testing.assert_array_equal(cut.models["mine"], carried.hypnogram[10:90])
+    with pytest.raises(InputError, match="nothing is left"):
+        study_of_results({"mine": [night]}, options=replace(FEW, lights={"n": (None, 20)}))
+
+
+def test_conventions_of_scorers_are_not_for_one_expert():
+    options = replace(FEW, conventions=Conventions(absent_stage="skip"))
+    with pytest.raises(InputError, match="absent_stage and weighting are for several scorers"):
+        study_of_results({"mine": [result("n", 0)]}, options=options)
+
+
+@pytest.mark.parametrize("epochs", [1, 40])
+def test_one_stage_only_makes_a_report_with_scorers(tmp_path, epochs):
+    same = {"n": np.zeros(epochs, np.int8)}
+    study = study_of_hypnograms({"m": same}, {"a": same, "b": same, "c": same}, FEW)
+    metrics = write_study(tmp_path, study, "one stage")
+    assert metrics["models"]["m"]["accuracy"] == [1, 0]
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_scorers_who_never_scored_the_same_epoch_make_a_report(tmp_path):
+    scorers = {}
+    for k, name in enumerate("abc"):
+        scoring = np.full(60, -1, np.int8)
+        scoring[[0, 59]] = 2
+        scoring[3 + k : 57 : 3] = 1
+        scoring[[0, 59]] = -1 if k else 2
+        scorers[name] = {"n": scoring}
+    models = {m: {"n": walk(60, k)} for k, m in enumerate("xy")}
+    study = study_of_hypnograms(models, scorers, FEW)
+    write_study(tmp_path, study, "unscored")
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_soft_scores_have_intervals_around_the_score_of_all_epochs():
+    nights = [result(f"n{k}", k, epochs=60 + 20 * k) for k in range(5)]
+    found = study_of_results({"mine": nights}, options=FEW).metrics()["hypnodensity"]
+    together = np.concatenate([n.hypnodensity for n in nights])
+    labels = hard_labels(np.concatenate([n.expert for n in nights]))
+    assert found["cross_entropy"] == pytest.approx(cross_entropy(together, labels))
+    for score in ("cross_entropy", "brier_score", "cosine_similarity"):
+        low, high = found["intervals"][score]
+        assert low < found[score] < high

@@ -436,3 +436,17 @@ def test_what_an_archive_cannot_hold_is_refused_by_name(tmp_path, changes, said)
     assert said in str(error.value)
     assert ".safetensors" in str(error.value) or "seconds" in said
     assert not list(tmp_path.iterdir())
+
+
+def test_an_archive_of_ours_keeps_the_context(tmp_path):
+    model = small_network()
+    architecture = model.architecture | {"context": 11}
+    other = build(architecture)
+    other.load_state_dict(model.state_dict())
+    other.save(tmp_path / "eleven.gz")
+    assert ModuloNet.load(tmp_path / "eleven.gz").context == 11
+    usual = build(architecture | {"context": 21})
+    usual.load_state_dict(model.state_dict())
+    usual.save(tmp_path / "usual.gz")
+    with tarfile.open(tmp_path / "usual.gz") as archive:
+        assert "temporal_context" not in json.load(archive.extractfile("net_params.json"))

@@ -55,3 +55,18 @@ def test_as_many_channels_as_the_model_has_are_due_unless_any_number_will_do():
 def test_an_unknown_group_is_refused():
     with pytest.raises(InputError, match="no such group; it has psg"):
         with_channels(OWN, {"psg": ["A", "B"], "eog": ["C"]})
+
+
+def test_features_of_signals_follow_another_channel_where_there_is_no_group(caplog):
+    alone = Preparation({}, {"entropy": ShannonEntropy(channels=("F4_M1",))}, padding_s=900)
+    with caplog.at_level(logging.WARNING):
+        other = with_channels(alone, {"features": ["EEG Fpz-Cz"]})
+    assert other.features["entropy"].channels == ("EEG Fpz-Cz",)
+    assert other.padding_s == 900
+    assert "EEG Fpz-Cz take the places of F4_M1" in caplog.text
+    with pytest.raises(
+        InputError, match=r"features of F4_M1; .*\+montage\.features="
+    ):
+        with_channels(alone, {"psg": ["EEG Fpz-Cz"]})
+    with pytest.raises(InputError, match="features are of 1 channels"):
+        with_channels(alone, {"features": ["A", "B"]})
