@@ -17,7 +17,7 @@ from sleep_lab.evaluation.calibration import apply_temperature
 from sleep_lab.inference import Combination, stage
 from sleep_lab.instantiation import TARGETS, instantiate
 from sleep_lab.models import ModuloNet, fit_standardization
-from sleep_lab.preparation import Preparation, PreparedNight, prepare_all
+from sleep_lab.preparation import Columns, PerNight, Preparation, PreparedNight, prepare_all
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +33,22 @@ def plain(node: Any) -> Any:
 
 
 def preparation_of(config: DictConfig) -> Preparation:
-    """The preparation that the groups data, preparation and features describe."""
-    return Preparation.from_dict(
+    """The preparation that the groups data, preparation and features describe.
+
+    "All columns" of feature tables become those of the first table, by name: a model must find them
+    again in any other.
+    """
+    preparation = Preparation.from_dict(
         montage=plain(config.data.montage),
         processings=plain(config.preparation.processings),
         features=plain(config.get("features")),
         padding_s=config.preparation.padding_s,
         allowed=TARGETS,
     )
+    if not any(isinstance(f, Columns | PerNight) for f in preparation.features.values()):
+        return preparation
+    nights = instantiate(config.data.nights)
+    return preparation.resolved(nights[0].open()) if nights else preparation
 
 
 def prepared_nights(

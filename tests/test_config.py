@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_module
@@ -26,7 +27,7 @@ OPTIONS = [
     for group in GROUPS
     for path in sorted((CONF / group).rglob("*.yaml"))
 ]
-FEATURES_ALONE = ["data.folder=somewhere", "preparation=features_only", "encoder=none"]
+FEATURES_ALONE = ["data.folder=table.npz", "preparation=features_only", "encoder=none"]
 TABLE = ["data=feature_table", *FEATURES_ALONE]
 GIVEN = {
     **{("data", name): ["data.folder=somewhere"] for name in ("sleep_edf", "dodh", "dodo", "mass")},
@@ -35,8 +36,8 @@ GIVEN = {
     ("data", "feature_table"): [*FEATURES_ALONE, "features=table"],
     ("features", "table"): TABLE,
     ("features", "table_raw"): [*TABLE, "features_normalizer=standardization"],
-    ("experiment", "sleep_edf_band_powers"): ["data.folder=somewhere"],
-    ("experiment", "feature_table"): ["data.folder=somewhere"],
+    ("experiment", "sleep_edf_band_powers"): ["data.folder=table.npz"],
+    ("experiment", "feature_table"): ["data.folder=table.npz"],
     ("split", "named"): ["split.train=[a]", "split.validation=[b]", "split.test=[c]"],
     ("logger", "wandb"): ["logger.wandb.save_dir=."],
     ("encoder", "deep_sleep"): ["normalizer=raw"],
@@ -101,7 +102,13 @@ def built(config):
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
-def test_every_option_composes_and_builds_the_model_and_all_around_it(group, option):
+def test_every_option_composes_and_builds_the_model_and_all_around_it(
+    group, option, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    arrays = {"features": np.zeros((4, 2)), "stages": np.zeros(4, int)}
+    columns = np.array(["delta", "alpha"])
+    np.savez("table.npz", **{f"12345/{name}": a for name, a in arrays.items()}, columns=columns)
     config = composed(f"{group}={option}", *GIVEN.get((group, option), []))
     require_sense(config)
     model, signals, features = built(config)

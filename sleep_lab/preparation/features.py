@@ -1,7 +1,7 @@
 """Features: what is computed once for each sleep epoch and given to the network as it is."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor, isclose
 from typing import Any, Literal, Protocol, get_args
 
@@ -239,7 +239,7 @@ class Columns:
     Padding repeats the first and the last row.
 
     Attributes:
-        channels: names of columns; all if None.
+        channels: names of columns; all if None, until `Preparation.resolved` names them.
     """
 
     channels: tuple[str, ...] | None = None
@@ -283,6 +283,15 @@ class PerNight:
         changes = np.ptp(night, axis=0) > 0
         deviations = np.where(changes, night.std(axis=0), 1.0)
         return np.where(changes, (rows - night.mean(axis=0)) / deviations, 0.0)
+
+
+def with_names(feature: Feature, columns: Sequence[str]) -> Feature:
+    """The feature, with these names where it takes all columns of a table."""
+    if isinstance(feature, PerNight):
+        return replace(feature, feature=with_names(feature.feature, columns))
+    if isinstance(feature, Columns) and feature.channels is None:
+        return replace(feature, channels=tuple(columns))
+    return feature
 
 
 def _padded_index(recording: Recording, padding: int) -> NDArray[np.float64]:

@@ -123,7 +123,8 @@ def _shown(
     """Pass the outcomes on, with a progress bar, or a line each where there is no terminal."""
     if not sys.stderr.isatty():
         for count, (source, outcome) in enumerate(outcomes, 1):
-            logger.info("prepared %d/%d: %s", count, total, source.id)
+            what = "failed" if isinstance(outcome, InputError) else "prepared"
+            logger.info("%s %d/%d: %s", what, count, total, source.id)
             yield source, outcome
         return
     columns = (

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from sleep_lab.errors import InputError
 from sleep_lab.instantiation import PREPARATION_TARGETS, instantiate
-from sleep_lab.preparation.features import Feature
+from sleep_lab.preparation.features import Feature, with_names
 from sleep_lab.preparation.signal import Processing
+from sleep_lab.recordings import Recording
 from sleep_lab.stages import SLEEP_EPOCH_S
 
 FORMAT_VERSION = 2
@@ -137,6 +138,15 @@ class Preparation:
             "features": {name: _plain(feature) for name, feature in self.features.items()},
             "padding_s": self.padding_s,
         }
+
+    def resolved(self, recording: Recording) -> "Preparation":
+        """The preparation with the names of this night's channels where it takes all columns.
+
+        A model that keeps it reads another table by the names of those that it has learned from.
+        """
+        names = [channel.name for channel in recording.channels]
+        features = {name: with_names(feature, names) for name, feature in self.features.items()}
+        return replace(self, features=features)
 
     @property
     def fingerprint(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
-from math import isclose
+from math import inf, isclose, isfinite
 from typing import Literal
 
 import numpy as np
@@ -22,6 +22,9 @@ from sleep_lab.preparation.signal import ChannelProcessing, Signal, require_alik
 
 logger = logging.getLogger(__name__)
 
+MAX_ORDER = 16
+"""Of a filter: steeper ones than any that sleep research uses, and still exact in float64."""
+
 
 @dataclass(frozen=True)
 class Bandpass(ChannelProcessing):
@@ -30,7 +33,7 @@ class Bandpass(ChannelProcessing):
     Attributes:
         low_hz: lower edge.
         high_hz: upper edge.
-        order: order of the low-pass prototype; the filter has twice as many poles.
+        order: order of the low-pass prototype, 1 to 16; the filter has twice as many poles.
         design: "butterworth" or "bessel".
         kind: "bandpass" or "bandstop".
         zero_phase: filter forwards and backwards, which doubles the attenuation and has no delay;
@@ -51,6 +54,13 @@ class Bandpass(ChannelProcessing):
             )
         if self.design not in ("butterworth", "bessel"):
             raise InputError(f"Bandpass: design is butterworth or bessel, not {self.design!r}")
+        if self.kind not in ("bandpass", "bandstop"):
+            raise InputError(f"Bandpass: kind is bandpass or bandstop, not {self.kind!r}")
+        # a bool is an int, and no order
+        if type(self.order) is not int or not 1 <= self.order <= MAX_ORDER:
+            raise InputError(
+                f"Bandpass: order is a whole number from 1 to {MAX_ORDER}, not {self.order!r}"
+            )
 
     def sections(self, sampling_rate: float) -> NDArray[np.float64]:
         """The filter's second-order sections, (sections, 6)."""
@@ -121,7 +131,7 @@ class Resample(ChannelProcessing):
     sampling_rate: float
 
     def __post_init__(self) -> None:
-        if self.sampling_rate <= 0:
+        if not 0 < self.sampling_rate < inf:
             raise InputError(f"Resample: wants a positive rate, not {self.sampling_rate} Hz")
 
     def apply(self, signal: Signal) -> Signal:
@@ -151,7 +161,7 @@ class ResamplePoly(ChannelProcessing):
     sampling_rate: float
 
     def __post_init__(self) -> None:
-        if self.sampling_rate <= 0:
+        if not 0 < self.sampling_rate < inf:
             raise InputError(f"ResamplePoly: wants a positive rate, not {self.sampling_rate} Hz")
 
     def apply(self, signal: Signal) -> Signal:
@@ -185,7 +195,7 @@ class RobustScale(ChannelProcessing):
     clip: float = 20.0
 
     def __post_init__(self) -> None:
-        if self.clip <= 0:
+        if not 0 < self.clip < inf:
             raise InputError(f"RobustScale: wants a clip above 0, not {self.clip}")
 
     def apply(self, signal: Signal) -> Signal:
@@ -213,8 +223,10 @@ class Padding(ChannelProcessing):
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.duration_s < 0:
+        if not 0 <= self.duration_s < inf:
             raise InputError(f"Padding: wants a duration of 0 s or more, not {self.duration_s}")
+        if not isfinite(self.value):
+            raise InputError(f"Padding: value is a number, not {self.value}")
 
     def apply(self, signal: Signal) -> Signal:
         """The padded signal; the padding adds to what it has."""

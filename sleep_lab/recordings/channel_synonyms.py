@@ -26,15 +26,31 @@ _EYES = {
 _HORIZONTAL = {"HORIZ", "HORIZONTAL"}
 """May follow the name of an eye."""
 
-_CHIN: tuple[list[str], ...] = ([], ["CHIN"], ["SUBMENTAL"])
+_CHIN: tuple[list[str], ...] = ([], ["CHIN"], ["SUBMENTAL"], ["EMG1", "EMG2"])
 """EMG whose name says no more is of the two electrodes on the chin."""
+
+_LEADS = {"I", "II", "1-2"}
+"""Of the ECG: the limb leads of these names, and two electrodes that have numbers only. A night has
+one lead as a rule, which is then the ECG.
+"""
+
+_NUMBERED: tuple[list[str], ...] = (["ECG1", "ECG2"], ["EKG1", "EKG2"])
 
 _COMMON = {"REF", "LE", "CLE", "LER"}
 """References of a whole recording: the amplifier's, or the ears linked in one way or another. An
 average of electrodes is none of them, as it depends on which there are.
 """
-_GOES_WITHOUT_SAYING = {"eeg": _COMMON, "eog": {*_COMMON, "M1", "M2"}, "emg": _COMMON, "ecg": set()}
+_GOES_WITHOUT_SAYING = {
+    "eeg": _COMMON,
+    "eog": {*_COMMON, "M1", "M2"},
+    "emg": _COMMON,
+    "ecg": _LEADS,
+}
 
+_NO_ELECTRODE = {None, *_COMMON, *_LEADS}
+"""What makes no derivation of a channel."""
+
+_EAR_AT_ONCE = re.compile(rf"({SCALP})([AM][12])")
 _SEPARATORS = re.compile(r"[\s_\-:/().]+")
 _PLACES = {
     "eeg": re.compile(rf"{SCALP}|M[12]"),
@@ -77,7 +93,8 @@ def meaning(name: str) -> Meaning | None:
     known = _PLACES["eeg"], _PLACES["eog"], _PLACES["emg"]
     if not _PLACES[kind].fullmatch(site) or len(reference) > 1:
         return None
-    if any(r not in _COMMON and not any(k.fullmatch(r) for k in known) for r in reference):
+    said = _COMMON | (_LEADS if kind == "ecg" else set())
+    if any(r not in said and not any(k.fullmatch(r) for k in known) for r in reference):
         return None
     return Meaning(kind, site, *reference)
 
@@ -85,12 +102,14 @@ def meaning(name: str) -> Meaning | None:
 def _places(kind: Kind, words: list[str]) -> list[str]:
     """What is recorded and against what, under one name for all synonyms."""
     if kind == "ecg":
-        return ["HEART", *words]
+        return ["HEART", *(["1-2"] if words in _NUMBERED else words)]
     if kind == "emg" and words in _CHIN:
         return ["CHIN1", "CHIN2"]
     if kind == "eog":
         words = [w for n, w in enumerate(words) if n != 1 or w not in _HORIZONTAL]
         words = [_EYES.get(word, word) for word in words]
+    if kind == "eeg" and len(words) == 1 and (both := _EAR_AT_ONCE.fullmatch(words[0])):
+        words = list(both.groups())
     return [_SITES.get(word, word) for word in words]
 
 
@@ -109,11 +128,11 @@ def electrodes_of_derivations(channels: Sequence[Channel]) -> list[int]:
     amplifier's reference.
     """
     found = _meanings(channels)
-    derived = {(m.kind, m.site) for m in found if m and m.reference not in {None, *_COMMON}}
+    derived = {(m.kind, m.site) for m in found if m and m.reference not in _NO_ELECTRODE}
     return [
         n
         for n, m in enumerate(found)
-        if m and m.reference in {None, *_COMMON} and (m.kind, m.site) in derived
+        if m and m.reference in _NO_ELECTRODE and (m.kind, m.site) in derived
     ]
 
 

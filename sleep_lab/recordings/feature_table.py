@@ -25,13 +25,19 @@ PERSON = "person"
 
 @dataclass(frozen=True)
 class TableSource:
-    """The values of a table, which are few: (columns, epochs)."""
+    """The columns of a table, which are few.
 
-    values: NDArray[np.float32]
+    Attributes:
+        table: the table.
+        columns: which of its features, in this order.
+    """
+
+    table: Table
+    columns: tuple[str, ...]
 
     def read(self, channel: int, start: int, stop: int) -> NDArray[np.float32]:
-        """Rows [start, stop) of a column."""
-        return self.values[channel, start:stop]
+        """Rows [start, stop) of a column; InputError if anything in it is no number."""
+        return self.table.read(self.columns[channel])[start:stop]
 
 
 @dataclass(frozen=True)
@@ -78,24 +84,24 @@ class FeatureTable:
             InputError: the table cannot be used, or has other columns than the first one.
         """
         table = read_table(self.path, self.night, self.stage, self.person_column or PERSON)
-        order = self._order(table)
-        epochs = table.values.shape[1]
+        self._require_columns(table)
         scored = table.stages is not None and (table.stages != UNSCORED).any()
         return Recording(
             id=self.id,
             channels=tuple(
-                Channel(name, "other", 1 / SLEEP_EPOCH_S, epochs, unit="") for name in self.columns
+                Channel(name, "other", 1 / SLEEP_EPOCH_S, table.epochs, unit="")
+                for name in self.columns
             ),
-            source=TableSource(table.values[order]),
+            source=TableSource(table, self.columns),
             hypnogram=table.stages if scored else None,
             start_time=None,
             origin=table.origin,
             start_s=0.0,
-            duration_s=float(epochs * SLEEP_EPOCH_S),
+            duration_s=float(table.epochs * SLEEP_EPOCH_S),
         )
 
-    def _order(self, table: Table) -> list[int]:
-        """Where the table has the columns; raises InputError if it has others."""
+    def _require_columns(self, table: Table) -> None:
+        """Raise InputError if the table has other columns than the first one."""
         columns = [
             *table.columns,
             *([] if table.person is None else [self.person_column or PERSON]),
@@ -108,7 +114,6 @@ class FeatureTable:
                     f"{table.origin}: it has {what} column {different[0]!r}, unlike the first "
                     "table; all tables want the same columns"
                 )
-        return [table.columns.index(name) for name in self.columns]
 
 
 def feature_tables(
@@ -121,9 +126,10 @@ def feature_tables(
     """The nights in tables of features (npz, CSV or parquet), sorted by id.
 
     A table is one night, a row each sleep epoch. Of a CSV or parquet file, all columns but those of
-    stages and person are features. An npz holds arrays `features` (epochs, columns), `stages`
-    (epochs,), and if need be `columns` (names) and `person`; or NIGHT/features and NIGHT/stages of
-    many nights. Stages are codes from -1 to 4, or names.
+    stages and person are features, and what nobody reads of them need not be numbers. An npz holds
+    arrays `features` (epochs, columns), `stages` (epochs,), and if need be `columns` (names) and
+    `person`; or NIGHT/features and NIGHT/stages of many nights. Stages are codes from -1 to 4, or
+    names.
 
     Args:
         folder: where to look, folders below it included; or one file.
@@ -160,7 +166,7 @@ def feature_tables(
             else _person(read_table(path, night, stage, person_column), person_column),
             path=path,
             night=night,
-            columns=first.columns,
+            columns=tuple(first.columns),
             stage=stage,
             person_column=person_column,
         )

@@ -15,6 +15,7 @@ from sleep_lab.recordings.scoring import (
     with_further_scorings,
     with_scoring,
 )
+from sleep_lab.recordings.table_file import SUFFIXES
 from sleep_lab.stages import SLEEP_EPOCH_S
 
 
@@ -39,7 +40,7 @@ def open_recording(
     """
     if length_mismatch not in ("error", "cut"):
         raise InputError(f"length_mismatch is {length_mismatch!r}; it has to be error or cut")
-    file = _recognised(Path(path))
+    file = _recognised(Path(path), _remedy(Path(path)))
     recording = file.recording()
     if recording.epochs < 1:
         raise InputError(
@@ -57,7 +58,14 @@ def open_recording(
     return recording
 
 
-def _recognised(path: Path) -> EdfFile | H5File:
+def _remedy(path: Path) -> str:
+    """What to do with a file of another format than those of recordings."""
+    if path.suffix.casefold() in SUFFIXES:
+        return f"if it is a table of features, use data=feature_table data.folder={path}"
+    return "convert it to EDF"
+
+
+def _recognised(path: Path, remedy: str = "convert it to EDF") -> EdfFile | H5File:
     if not path.exists():
         raise InputError(f"{path}: there is no such file{_sibling(path)}")
     if path.is_dir():
@@ -72,7 +80,7 @@ def _recognised(path: Path) -> EdfFile | H5File:
     if h5py.is_hdf5(path):
         return H5File(path)
     raise InputError(
-        f"{path}: it is neither h5 nor EDF or BDF (it begins with {beginning!r}); convert it to EDF"
+        f"{path}: it is neither h5 nor EDF or BDF (it begins with {beginning!r}); {remedy}"
     )
 
 

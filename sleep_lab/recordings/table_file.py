@@ -33,17 +33,26 @@ class Table:
 
     Attributes:
         origin: the file, and the night in it, for messages.
-        columns: names of the features.
-        values: (columns, epochs) float32, all finite.
+        columns: the features as they are written, by name; `read` makes numbers of one.
+        epochs: number of rows.
         stages: (epochs,) int8 stage codes, or None.
         person: whose night it is, or None if the table does not say.
     """
 
     origin: str
-    columns: tuple[str, ...]
-    values: NDArray[np.float32]
+    columns: Mapping[str, NDArray[Any]]
+    epochs: int
     stages: NDArray[np.int8] | None
     person: str | None
+
+    def read(self, name: str) -> NDArray[np.float32]:
+        """(epochs,) float32 of a feature, all finite.
+
+        Raises:
+            InputError: something in the column is no number; a column that nobody reads may hold
+                anything.
+        """
+        return _numbers(self.origin, name, self.columns[name])
 
 
 def nights_in(path: Path) -> list[str]:
@@ -59,7 +68,7 @@ def nights_in(path: Path) -> list[str]:
 
 
 def read_table(path: Path, night: str | None, stage: str | None, person: str) -> Table:
-    """One night's table, checked.
+    """One night's table, checked but for the cells of its features (`Table.read`).
 
     Args:
         path: an npz, CSV or parquet file.
@@ -68,7 +77,7 @@ def read_table(path: Path, night: str | None, stage: str | None, person: str) ->
         person: the column (in an npz, the array) that says whose night it is, if there is one.
 
     Raises:
-        InputError: says which column and row (from 1, below the header) cannot be used.
+        InputError: it cannot be read, or has no such stages or no features.
     """
     origin = str(path) if night is None else f"{path}: {night}"
     suffix = path.suffix.casefold()
@@ -94,15 +103,16 @@ def _table(
             f"{origin}: no column {stage!r}; set data.stage to that of the stages, "
             f"{nearest(stage, columns)}"
         )
-    names = tuple(name for name in columns if name not in (stage, person))
-    if not names:
+    features = {name: cells for name, cells in columns.items() if name not in (stage, person)}
+    if not features:
         raise InputError(f"{origin}: it has no column of features")
-    if not len(columns[names[0]]):
+    epochs = len(next(iter(features.values())))
+    if not epochs:
         raise InputError(f"{origin}: it has no rows; there is one for each sleep epoch")
     return Table(
         origin=origin,
-        columns=names,
-        values=np.stack([_numbers(origin, name, columns[name]) for name in names]),
+        columns=features,
+        epochs=epochs,
         stages=None if stage is None else _stages(f"{origin}: column {stage!r}", columns[stage]),
         person=_one_person(origin, person, columns[person]) if person in columns else None,
     )
@@ -172,9 +182,22 @@ def _named(path: Path, names: list[str]) -> list[str]:
 
 
 def _csv_columns(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        names, rows = _csv_cells(path)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: cannot be read: {error}; save it as UTF-8") from error
+    cells = np.array(rows, dtype=np.str_).reshape(len(rows), len(names))
+    return dict(zip(names, cells.T, strict=True))
+
+
+def _csv_cells(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The header, and the rows below it."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file)
-        names = _named(path, [name.strip() for name in next(reader, [])])
+        header = next(reader, [])
+        if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+            raise InputError(f"{path}: cells must be separated by commas; its header has none")
+        names = _named(path, [name.strip() for name in header])
         rows = []
         for row in reader:
             if row and len(row) != len(names):
@@ -184,8 +207,7 @@ def _csv_columns(path: Path) -> dict[str, NDArray[Any]]:
                 )
             if row:
                 rows.append(row)
-    cells = np.array(rows, dtype=np.str_).reshape(len(rows), len(names))
-    return dict(zip(names, cells.T, strict=True))
+    return names, rows
 
 
 def _parquet_columns(path: Path) -> dict[str, NDArray[Any]]:

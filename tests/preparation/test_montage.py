@@ -64,9 +64,7 @@ def test_features_of_signals_follow_another_channel_where_there_is_no_group(capl
     assert other.features["entropy"].channels == ("EEG Fpz-Cz",)
     assert other.padding_s == 900
     assert "EEG Fpz-Cz take the places of F4_M1" in caplog.text
-    with pytest.raises(
-        InputError, match=r"features of F4_M1; .*\+montage\.features="
-    ):
+    with pytest.raises(InputError, match=r"features of F4_M1; .*\+montage\.features="):
         with_channels(alone, {"psg": ["EEG Fpz-Cz"]})
     with pytest.raises(InputError, match="features are of 1 channels"):
         with_channels(alone, {"features": ["A", "B"]})

@@ -26,6 +26,7 @@ from tests.shared import SHARED, needs_shared
 from tests.test_config import composed
 
 RTOL, ATOL = 1e-4, 1e-5
+NAN = float("nan")
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +245,21 @@ def test_robust_scaling_wants_the_night_without_padding():
         (lambda: Resample(-1), "Resample: wants a positive rate"),
         (lambda: Bandpass(30, 0.2), "wants 0 < low_hz < high_hz, not 30 and 0.2"),
         (lambda: Padding(-30), "Padding: wants a duration of 0 s or more"),
+        (lambda: ResamplePoly(NAN), "ResamplePoly: wants a positive rate, not nan Hz"),
+        (lambda: RobustScale(NAN), "RobustScale: wants a clip above 0, not nan"),
+        (lambda: Resample(NAN), "Resample: wants a positive rate, not nan Hz"),
+        (lambda: Bandpass(NAN, 20), "wants 0 < low_hz < high_hz, not nan and 20"),
+        (lambda: Bandpass(0.4, NAN), "wants 0 < low_hz < high_hz, not 0.4 and nan"),
+        (lambda: Padding(NAN), "Padding: wants a duration of 0 s or more, not nan"),
+        (lambda: Padding(30, NAN), "Padding: value is a number, not nan"),
+        (
+            lambda: Bandpass(0.4, 18, kind="highpass"),
+            "kind is bandpass or bandstop, not 'highpass'",
+        ),
+        *(
+            (lambda order=order: Bandpass(0.4, 18, order), f"order is .* from 1 to 16, not {order}")
+            for order in (0, -2, 17, 2.5, True)
+        ),
     ],
 )
 def test_a_bad_argument_is_refused_at_once(make, message):

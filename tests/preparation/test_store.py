@@ -1,6 +1,7 @@
 """The store of prepared nights: whole or absent, reused or made again."""
 
 import json
+import logging
 import multiprocessing
 import os
 import pickle
@@ -262,6 +263,13 @@ def test_good_nights_go_on_and_the_end_lists_the_bad_ones(tmp_path):
         prepare_all(sources, preparation(), tmp_path, workers=1)
     kept = prepare_all(sources, preparation(), tmp_path, workers=1, skip_bad_nights=True)
     assert kept == nights
+
+
+def test_the_log_says_of_each_night_whether_it_failed(tmp_path, caplog):
+    sources = [Night("a"), Night("b", "b", {"names": ("A", "X")})]
+    with caplog.at_level(logging.INFO):
+        prepare_nights(sources, preparation(), tmp_path, workers=1)
+    assert caplog.messages[1:] == ["prepared 1/2: a", "failed 2/2: b"]
 
 
 def test_two_nights_with_one_id_are_refused(tmp_path):

@@ -60,6 +60,35 @@ def test_columns_of_a_cut_are_its_rows():
     np.testing.assert_array_equal(Columns()(table(values).cut(7, 33), 0), values[7:33])
 
 
+def test_a_resolved_preparation_reads_another_table_by_the_names_of_the_first(tmp_path):
+    first, other, short = (tmp_path / f"{name}.csv" for name in ("first", "other", "short"))
+    first.write_text("stage,a,b\nW,1,2\nN1,3,5\n")
+    other.write_text("b,scored,extra,a\n2,W,x,1\n5,N1,y,3\n")
+    short.write_text("stage,a\nW,1\nN1,3\n")
+    features = {"raw": Columns(), "scaled": PerNight(Columns()), "index": EpochIndex()}
+    (source,) = feature_tables(first)
+    prep = Preparation({}, features).resolved(source.open())
+    assert prep.features == {
+        "raw": Columns(("a", "b")),
+        "scaled": PerNight(Columns(("a", "b"))),
+        "index": EpochIndex(),
+    }
+    for path, stage in ((first, "stage"), (first, None), (other, "scored"), (other, None)):
+        (source,) = feature_tables(path, stage=stage)
+        night = prepare(source, prep, tmp_path / "store")
+        np.testing.assert_array_equal(night.feature("raw"), [[1, 2], [3, 5]])
+        np.testing.assert_array_equal(night.feature("scaled"), [[-1, -1], [1, 1]])
+        assert night.scored == (stage is not None)
+    (source,) = feature_tables(short)
+    with pytest.raises(InputError, match=r"short\.csv: no channel 'b'"):
+        prepare(source, prep, tmp_path / "store")
+
+
+def test_names_that_were_given_stay_when_a_preparation_is_resolved():
+    prep = Preparation({}, {"some": PerNight(Columns(("C", "A"))), "index": EpochIndex()})
+    assert prep.resolved(table(np.ones((2, 3)))) == prep
+
+
 def test_a_signal_is_no_column():
     with pytest.raises(InputError, match=r"'A' is a signal of 50 Hz; take another feature"):
         Columns()(recording(4), 0)

@@ -73,6 +73,15 @@ def test_the_electrodes_of_mass_are_found_whatever_the_ears_are_linked_by(refere
         ("EMG Chin 1-Chin 2", "EMG chin"),
         ("EKG", "ECG"),
         ("E1-E2", "LOC-ROC"),
+        ("C3-M2", "C3A2"),
+        ("C3_M2", "EEG C3A2"),
+        ("C4-A1", "C4A1"),
+        ("EMG", "EMG1-EMG2"),
+        ("EMG Chin1-Chin2", "EMG1-EMG2"),
+        ("ECG", "ECG I"),
+        ("EKG", "ECG II"),
+        ("ECG II", "EKG-II"),
+        ("ECG", "ECG1-ECG2"),
     ],
 )
 def test_one_signal_has_many_names(asked, recorded):
@@ -98,7 +107,14 @@ def test_one_signal_has_many_names(asked, recorded):
         ("EMG", "EMG Chin1"),
         ("EMG", "EMG Tib L"),
         ("EMG", "Chin1-Chin3"),
-        ("ECG", "ECG II"),
+        ("EMG", "EMG2-EMG1"),
+        ("EMG", "EMG1-EMG3"),
+        ("ECG I", "ECG II"),
+        ("ECG II", "ECG1-ECG2"),
+        ("ECG", "ECG III"),
+        ("ECG", "ECG V2"),
+        ("C3", "C3A2"),
+        ("C3A1", "C3-A2"),
         ("C3", "C3'"),
         ("M1", "M2"),
     ],
@@ -127,13 +143,26 @@ def test_a_name_that_fits_two_channels_is_an_error_that_names_both():
     assert night.channel("C4-REF").name == "EEG C4-REF"
 
 
+def test_of_two_leads_neither_is_the_ecg_nor_left_out():
+    night = of("ECG I", "ECG II", "C3A2", "C3-Ref")
+    with pytest.raises(InputError, match=r"'ECG' may be 2 channels \('ECG I', 'ECG II'\)"):
+        night.channel("ECG")
+    assert night.channel("EKG II").name == "ECG II"
+    assert of("ECG", "ECG I").names_of("ecg") == ("ECG", "ECG I")
+    # the electrode beside its derivation
+    assert night.names_of("eeg", "ecg") == ("ECG I", "ECG II", "C3A2")
+
+
 SITES = st.sampled_from(
     [*("C3", "C4", "Fp1", "T3", "T7", "M1", "A1", "M2", "A2"), *("E1", "LOC", "EOG1", "E2", "ROC")]
 )
+TOGETHER = st.sampled_from(["C3A2", "EMG1", "EMG2", "ECG I", "ECG1", "ECG2", "II"])
 NAMES = st.builds(
     lambda prefix, parts, separator: prefix + separator.join(parts),
     st.sampled_from(["", "EEG ", "EOG ", "POL ", "EMG ", "eeg "]),
-    st.lists(st.one_of(SITES, st.sampled_from(["REF", "CLE", "AVG", "chin"])), max_size=3),
+    st.lists(
+        st.one_of(SITES, TOGETHER, st.sampled_from(["REF", "CLE", "AVG", "chin"])), max_size=3
+    ),
     st.sampled_from(["-", "_", ":", " "]),
 )
 

@@ -59,9 +59,11 @@ def written(folder, suffix=".csv", night="n1", values=VALUES, stages=STAGES, nam
 
 
 def opened(folder, **arguments):
-    """The only night, opened."""
+    """The only night, opened and read."""
     (night,) = feature_tables(folder, **arguments)
-    return night.open()
+    recording = night.open()
+    values_of(recording)
+    return recording
 
 
 def values_of(recording):
@@ -188,7 +190,9 @@ CSV = "stage,a,b\nW,1,2\nN1,3,4\n"
         ("stage\nW\n", "it has no column of features"),
         ("", "no column 'stage'; .*available: none"),
         ("stage,a,person\nW,1,x\nW,1,y\n", r"column 'person' names more than one person \(x, y\)"),
-        (CSV.replace("N1", "\xff"), "cannot be read: .*utf-8"),
+        (CSV.replace("N1", "\xff"), "cannot be read: .*; save it as UTF-8"),
+        (CSV.replace(",", ";"), "cells must be separated by commas"),
+        (CSV.replace(",", "\t"), "cells must be separated by commas"),
     ],
 )
 def test_a_bad_csv_says_where(tmp_path, text, said):
@@ -196,6 +200,15 @@ def test_a_bad_csv_says_where(tmp_path, text, said):
     with pytest.raises(InputError, match=rf"n\.csv: {said}") as error:
         opened(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_column_of_text_is_an_error_where_it_is_read_and_nowhere_else(tmp_path):
+    written(tmp_path, sleep=np.array(["W"] * 6))
+    (night,) = feature_tables(tmp_path)
+    recording = night.open()
+    np.testing.assert_array_equal(np.stack([recording.read(n) for n in NAMES], axis=1), VALUES)
+    with pytest.raises(InputError, match=r"n1\.csv: column 'sleep', row 1: 'W' is no number"):
+        recording.read("sleep")
 
 
 @pytest.mark.parametrize(

@@ -114,13 +114,17 @@ def test_the_format_is_told_by_the_content_not_by_the_name(tmp_path, name):
 def test_what_is_no_recording_is_refused_with_the_reason(tmp_path):
     write_edf(tmp_path / "night1.edf")
     (tmp_path / "notes.edf").write_text("slept well")
-    (tmp_path / "empty.edf").touch()
+    for name in ("empty.edf", "table.csv", "table.parquet", "TABLE.NPZ"):
+        (tmp_path / name).touch()
     for name, said in {
         "nigth1.edf": r"no such file; did you mean .*night1\.edf",
         "nowhere/night.edf": "nor a folder",
         ".": "this is a folder",
         "notes.edf": r"neither h5 nor EDF or BDF \(it begins with b'slept we'\)",
         "empty.edf": "neither h5 nor EDF or BDF",
+        "table.csv": r"use data=feature_table data\.folder=.*table\.csv$",
+        "table.parquet": r"use data=feature_table data\.folder=.*table\.parquet$",
+        "TABLE.NPZ": r"use data=feature_table data\.folder=.*TABLE\.NPZ$",
     }.items():
         with pytest.raises(InputError, match=said) as error:
             open_recording(tmp_path / name)
@@ -163,7 +167,7 @@ def test_a_scoring_without_stages_says_what_it_holds(tmp_path):
     with pytest.raises(InputError, match=r"s\.h5: .*'hypnogram'"):
         open_recording(path, h5)
     (tmp_path / "s.csv").write_text("epoch,stage\n0,W\n")
-    with pytest.raises(InputError, match=r"s\.csv: it is neither"):
+    with pytest.raises(InputError, match=r"s\.csv: it is neither .*; convert it to EDF$"):
         open_recording(path, tmp_path / "s.csv")
 
 
