@@ -135,8 +135,17 @@ def fit_normalizers(model: ModuloNet, parts: Sequence[NightPart], context: Conte
     Raises:
         InputError: a channel or feature cannot be standardized.
     """
-    fit_standardization(model.normalizers, training_signals(parts, context))
-    fit_standardization({"features": model.features_normalizer}, training_features(model, parts))
+    night = parts[0].night
+    channels = {name: group.channels for name, group in night.groups.items()}
+    fit_standardization(model.normalizers, training_signals(parts, context), channels)
+    columns = [
+        f"{name}, column {n}" for name, width in model.features.items() for n in range(width)
+    ]
+    fit_standardization(
+        {"features": model.features_normalizer},
+        training_features(model, parts),
+        {"features": columns},
+    )
 
 
 def stage_parts(

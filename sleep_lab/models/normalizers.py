@@ -7,7 +7,7 @@ is given.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -194,8 +194,11 @@ class Standardization(Normalizer):
         self._pooled_mean = self._pooled_mean + shift * weight
         self._count += count
 
-    def finish_fit(self) -> None:
+    def finish_fit(self, channels: Sequence[str] = ()) -> None:
         """Takes the statistics of all that came since `start_fit`.
+
+        Args:
+            channels: their names, for messages.
 
         Raises:
             InputError: nothing came, or a channel is constant or not finite.
@@ -206,9 +209,9 @@ class Standardization(Normalizer):
         unusable = ~(std > 0) | ~std.isfinite()
         if unusable.any():
             channel = int(unusable.nonzero()[0, 0])
+            name = channels[channel] if channels else f"channel {channel} (counted from 0)"
             raise InputError(
-                f"channel {channel} (counted from 0) is constant or not finite in all the epochs "
-                "to fit on; leave it out"
+                f"{name} is constant or not finite in all the epochs to fit on; leave it out"
             )
         self.mean.copy_(self._pooled_mean)
         self.std.copy_(std)
@@ -256,7 +259,9 @@ def _look_at_fitted_again(module: Standardization, _: object) -> None:
 
 @torch.no_grad()
 def fit_standardization(
-    normalizers: Mapping[str, nn.Sequential], batches: Iterable[Mapping[str, Tensor]]
+    normalizers: Mapping[str, nn.Sequential],
+    batches: Iterable[Mapping[str, Tensor]],
+    channels: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Fits the standardizations of a network in one pass over the training epochs.
 
@@ -264,6 +269,7 @@ def fit_standardization(
         normalizers: each group's steps: `ModuloNet.normalizers`.
         batches: {group: (epochs, channels, samples)}, each epoch once; not read if there is
             nothing to fit. Some 50 epochs a batch are fastest.
+        channels: the names of each group's channels, for messages.
 
     Raises:
         InputError: no epochs, a channel that cannot be standardized, or two standardizations in
@@ -290,6 +296,6 @@ def fit_standardization(
             standardization.update(before(batch[group]))
     for group, (_, standardization) in fits.items():
         try:
-            standardization.finish_fit()
+            standardization.finish_fit((channels or {}).get(group, ()))
         except InputError as error:
             raise InputError(f"group {group}: {error}") from None

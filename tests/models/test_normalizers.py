@@ -192,3 +192,11 @@ def test_batches_are_not_read_if_there_is_nothing_to_fit():
         yield
 
     fit_standardization({"psg": nn.Sequential(Clip((2, 10), 100.0, 1))}, never())
+
+
+def test_a_constant_channel_is_called_by_its_name():
+    steps = nn.Sequential(Standardization((2, 10), 100.0))
+    x = torch.randn(3, 2, 10)
+    x[:, 1] = 4.0
+    with pytest.raises(InputError, match="group psg: E1-M2 is constant or not finite"):
+        fit_standardization({"psg": steps}, [{"psg": x}], {"psg": ("C3-M2", "E1-M2")})
