@@ -32,7 +32,21 @@ class SequenceEncoder(nn.Module):
         self.width = width
 
 
-class GRU(SequenceEncoder):
+class _Recurrent(SequenceEncoder):
+    """Bidirectional layers of one kind, dropout after each."""
+
+    def __init__(self, layers: nn.GRU | nn.LSTM, context: int, dropout: float) -> None:
+        super().__init__(context, 2 * layers.hidden_size)
+        self.recurrent = layers
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, context, width) to (batch, context, 2 * hidden)."""
+        x, _ = self.recurrent(x)
+        return self.dropout(x)
+
+
+class GRU(_Recurrent):
     """Bidirectional GRU layers, dropout after each.
 
     The sequence encoder of SeqSleepNet (Phan et al., IEEE TNSRE 2019), whose sizes are the
@@ -49,17 +63,10 @@ class GRU(SequenceEncoder):
     def __init__(
         self, width: int, context: int, hidden: int = 64, layers: int = 1, dropout: float = 0.25
     ) -> None:
-        super().__init__(context, 2 * hidden)
-        self.recurrent = _bidirectional(nn.GRU, width, hidden, layers, dropout)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, context, width) to (batch, context, 2 * hidden)."""
-        x, _ = self.recurrent(x)
-        return self.dropout(x)
+        super().__init__(_bidirectional(nn.GRU, width, hidden, layers, dropout), context, dropout)
 
 
-class LSTM(SequenceEncoder):
+class LSTM(_Recurrent):
     """Bidirectional LSTM layers, dropout after each.
 
     Defaults are those of the network on expert features in dreem-learning-open (2020).
@@ -75,14 +82,7 @@ class LSTM(SequenceEncoder):
     def __init__(
         self, width: int, context: int, hidden: int = 200, layers: int = 1, dropout: float = 0.5
     ) -> None:
-        super().__init__(context, 2 * hidden)
-        self.recurrent = _bidirectional(nn.LSTM, width, hidden, layers, dropout)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, context, width) to (batch, context, 2 * hidden)."""
-        x, _ = self.recurrent(x)
-        return self.dropout(x)
+        super().__init__(_bidirectional(nn.LSTM, width, hidden, layers, dropout), context, dropout)
 
 
 class ResidualGRU(SequenceEncoder):

@@ -4,10 +4,12 @@ import csv
 import sys
 
 import numpy as np
+import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pyarrow import parquet
 
 from sleep_lab.errors import InputError
 from sleep_lab.recordings import feature_tables
@@ -28,9 +30,6 @@ def write_csv(path, columns, encoding="utf-8"):
 
 
 def write_parquet(path, columns):
-    pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
     parquet.write_table(pyarrow.table({name: list(c) for name, c in columns.items()}), path)
 
 
@@ -242,8 +241,6 @@ def test_a_bad_npz_says_what_is_wrong(tmp_path, contents, said):
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
 def test_a_file_that_is_no_table_is_refused(tmp_path, suffix):
-    if suffix == ".parquet":
-        pytest.importorskip("pyarrow")
     path = tmp_path / f"n{suffix}"
     path.write_text("slept well")
     with pytest.raises(InputError, match=rf"n\{suffix}: cannot be read") as error:
@@ -256,9 +253,6 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, suffix):
 
 
 def test_a_parquet_of_other_things_than_numbers_says_which(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
     def table(**columns):
         parquet.write_table(pyarrow.table({"stage": [0, 1], **columns}), tmp_path / "n.parquet")
         return opened(tmp_path)
