@@ -1,10 +1,11 @@
-"""Augmentations: random changes to the signals of a training batch, drawn by torch's generator.
+"""Augmentations: random changes to the signals of a training batch.
 
-Torch seeds that generator in every worker from the run's seed, so batches can be reproduced.
+All chance comes from the generator that the caller gives, so that a batch is the same whichever
+process loads it.
 """
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from sleep_lab.errors import InputError
 
@@ -26,21 +27,23 @@ class KillChannel:
         self.probability = probability
         self.spare_one = spare_one
 
-    def __call__(self, signals: dict[str, Tensor]) -> dict[str, Tensor]:
+    def __call__(self, signals: dict[str, Tensor], generator: Generator) -> dict[str, Tensor]:
         """The same tensors, (batch, context, channels, samples), silenced in place."""
         for signal in signals.values():
-            window, channel = self.draw(signal.shape[0], signal.shape[2]).nonzero(as_tuple=True)
+            killed = self.draw(signal.shape[0], signal.shape[2], generator)
+            window, channel = killed.nonzero(as_tuple=True)
             signal[window, :, channel] = 0.0
         return signals
 
-    def draw(self, windows: int, channels: int) -> Tensor:
+    def draw(self, windows: int, channels: int, generator: Generator) -> Tensor:
         """(windows, channels) true where a channel is to be silenced."""
         most = channels - 1 if self.spare_one else channels
         if most < 1:
             return torch.zeros(windows, channels, dtype=torch.bool)
-        number = torch.randint(1, most + 1, (windows, 1))
-        rank = torch.rand(windows, channels).argsort(1).argsort(1)
-        return (rank < number) & (torch.rand(windows, 1) < self.probability)
+        number = torch.randint(1, most + 1, (windows, 1), generator=generator)
+        rank = torch.rand(windows, channels, generator=generator).argsort(1).argsort(1)
+        chosen = torch.rand(windows, 1, generator=generator) < self.probability
+        return (rank < number) & chosen
 
 
 class DrawChannels:
@@ -59,11 +62,11 @@ class DrawChannels:
             raise InputError(f"augmentation.channels is 1 or more, not {channels}")
         self.channels = channels
 
-    def __call__(self, signals: dict[str, Tensor]) -> dict[str, Tensor]:
+    def __call__(self, signals: dict[str, Tensor], generator: Generator) -> dict[str, Tensor]:
         """(batch, context, channels, samples) to the same, or with `channels` channels."""
-        return {group: self._drawn(signal) for group, signal in signals.items()}
+        return {group: self._drawn(signal, generator) for group, signal in signals.items()}
 
-    def _drawn(self, signal: Tensor) -> Tensor:
+    def _drawn(self, signal: Tensor, generator: Generator) -> Tensor:
         windows, _, there, _ = signal.shape
-        index = torch.randint(there, (windows, self.channels or there))
+        index = torch.randint(there, (windows, self.channels or there), generator=generator)
         return signal.take_along_dim(index[:, None, :, None], dim=2)

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from sleep_lab.data.parts import NightPart, Split
-from sleep_lab.data.windows import Augmentation, Batch, Context, WindowDataset
+from sleep_lab.data.windows import Augmentation, Batch, Context, WindowDataset, seeded
 from sleep_lab.errors import InputError
 
 
@@ -46,10 +45,7 @@ class StridedSampler(DistributedSampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         """Indices of this process's windows."""
-        generator = torch.Generator()
-        generator.manual_seed(
-            int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0])
-        )
+        generator = seeded(self.seed, self.epoch)
         start = torch.randint(self.stride, (self.parts,), generator=generator)
         due = (self.first_epoch - start[self.part]) % self.stride == 0
         indices = due.nonzero().squeeze(1)
@@ -94,7 +90,7 @@ class SleepDataModule(pl.LightningDataModule):
         batch_size: windows in a batch.
         workers: loading processes; 0 loads in the training process.
         window_stride: see StridedSampler.
-        seed: of the order of windows.
+        seed: of the order of windows and their augmentation.
     """
 
     def __init__(
@@ -114,17 +110,23 @@ class SleepDataModule(pl.LightningDataModule):
         self.context = context
         self.batch_size = batch_size
         self.workers = workers
-        self.windows = WindowDataset(split["train"], context, augmentation)
+        self.windows = WindowDataset(split["train"], context, augmentation, seed)
         self.window_stride = window_stride
         self.seed = seed
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of training windows."""
         processes, rank = self._place()
+        sampler = StridedSampler(self.windows, self.window_stride, self.seed, processes, rank)
+        if self.trainer is not None:
+            # Lightning tells the sampler only after it has asked it for the first batch
+            sampler.set_epoch(self.trainer.current_epoch)
         return DataLoader(
             self.windows,
             batch_size=self.batch_size,
-            sampler=StridedSampler(self.windows, self.window_stride, self.seed, processes, rank),
+            sampler=sampler,
+            # a loader without its own draws from the generator that dropout uses
+            generator=torch.Generator(),
             collate_fn=_as_it_is,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
@@ -138,6 +140,7 @@ class SleepDataModule(pl.LightningDataModule):
             parts,  # type: ignore[arg-type]
             batch_size=None,
             sampler=EachPartOnce(parts, *self._place()),
+            generator=torch.Generator(),
             collate_fn=_as_it_is,
         )
 

@@ -75,7 +75,7 @@ class Batch(NamedTuple):
     epoch: Tensor
 
 
-Augmentation = Callable[[dict[str, Tensor]], dict[str, Tensor]]
+Augmentation = Callable[[dict[str, Tensor], torch.Generator], dict[str, Tensor]]
 
 
 def training_windows(
@@ -99,6 +99,7 @@ class WindowDataset(Dataset[Batch]):
         parts: where the windows come from.
         context: their length and mode.
         augmentation: changes the signals of a training batch, in place.
+        seed: of the augmentation, whose draws depend on it and on the batch's windows alone.
     """
 
     def __init__(
@@ -106,10 +107,12 @@ class WindowDataset(Dataset[Batch]):
         parts: Sequence[NightPart],
         context: Context,
         augmentation: Augmentation | None = None,
+        seed: int = 0,
     ) -> None:
         self.parts = list(parts)
         self.context = context
         self.augmentation = augmentation
+        self.seed = seed
         self.part, self.first_epoch = training_windows(self.parts, context)
         self._stages = [visible_stages(part) for part in self.parts]
         if not len(self):
@@ -138,7 +141,7 @@ class WindowDataset(Dataset[Batch]):
         night = self.parts[0].night
         signals = {group: self._gather_signals(group, epochs, runs) for group in night.groups}
         if self.augmentation is not None:
-            signals = self.augmentation(signals)
+            signals = self.augmentation(signals, seeded(self.seed, *indices))
         features = {name: self._gather_feature(name, epochs, runs) for name in night.features}
         return Batch(
             signals=signals,
@@ -191,6 +194,11 @@ class WindowDataset(Dataset[Batch]):
         if self.context.mode == "concatenated":
             return epochs[:, self.context.half : self.context.half + 1]
         return epochs
+
+
+def seeded(*numbers: int) -> torch.Generator:
+    """A generator whose draws depend on these numbers, none of them negative, and their order."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
 
 def visible_stages(part: NightPart) -> NDArray[np.int8]:
