@@ -36,15 +36,12 @@ from sleep_lab.experiment import (
 from sleep_lab.inference import require_montage
 from sleep_lab.instantiation import NIGHT_TARGETS, instantiate
 from sleep_lab.models import ModuloNet
-from sleep_lab.models.weights import TrainedModel, load_model
+from sleep_lab.models.weights import BEST, TrainedModel, load_model, weights_at
 from sleep_lab.preparation import Preparation, PreparedNight, prepare_all, prepare_nights
 from sleep_lab.preparation.montage import FEATURES, with_channels
 from sleep_lab.recordings import NightSource, recording_file
 
 logger = logging.getLogger(__name__)
-
-BEST = ("checkpoints/best.ckpt", "best_model.gz")
-"""The weights in a folder: of a run, or of a published model."""
 
 
 def evaluate(config: DictConfig) -> float | None:
@@ -176,18 +173,6 @@ def name_of(weights: Path) -> str:
         run = weights.resolve().parent
         return run.parent.name if run.name == "checkpoints" else run.name
     return weights.stem
-
-
-def weights_at(path: Path) -> Path:
-    """The file that `model=` means: itself, or the best weights in a folder."""
-    if not path.is_dir():
-        return path
-    for name in BEST:
-        if (path / name).is_file():
-            return path / name
-    raise InputError(
-        f"{path}: a folder without {' or '.join(BEST)}; give a run's folder, or a file"
-    )
 
 
 def averaged(staged: Sequence[Sequence[NightResult]]) -> list[NightResult]:

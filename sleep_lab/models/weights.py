@@ -45,6 +45,9 @@ from sleep_lab.whole_file import write_whole
 CHECKPOINT_KEY = "sleep_lab"
 """Where a Lightning checkpoint and a .safetensors file keep our facts, as JSON."""
 
+BEST = ("checkpoints/best.ckpt", "best_model.gz")
+"""The weights in a folder: of a run, or of a published model."""
+
 MODULE_PREFIX = "model."
 """How the LightningModule calls its ModuloNet."""
 
@@ -111,6 +114,22 @@ def load_model(path: Path) -> TrainedModel:
         raise InputError(f"{path}: {error}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {one_line(error)[:200]}") from error
+
+
+def weights_at(path: Path) -> Path:
+    """The file of weights that a path means: itself, or the best in a folder.
+
+    Raises:
+        InputError: a folder without any.
+    """
+    if not path.is_dir():
+        return path
+    for name in BEST:
+        if (path / name).is_file():
+            return path / name
+    raise InputError(
+        f"{path}: a folder without {' or '.join(BEST)}; give a run's folder, or a file"
+    )
 
 
 def save_model(model: ModuloNet, path: Path) -> None:
