@@ -18,12 +18,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sleep_lab.commands.evaluate import weights_at
 from sleep_lab.data import NightPart, restore
 from sleep_lab.errors import InputError
 from sleep_lab.evaluation import Scores, evaluate
 from sleep_lab.experiment import plain, prepared_nights, stage_parts
-from sleep_lab.models.weights import TrainedModel, load_model
+from sleep_lab.models.weights import TrainedModel, load_model, weights_at
 
 BANDS_HZ = ((0.5, 4), (4, 8), (8, 12), (12, 16), (16, 30))
 
