@@ -19,6 +19,7 @@ from sleep_lab.models import ModuloNet
 from sleep_lab.models.weights import CHECKPOINT_KEY
 from sleep_lab.stages import STAGES
 from sleep_lab.training.penalty import Penalty
+from sleep_lab.training.warm_start import hold_still
 
 MONITORS = tuple(
     f"val/{name}"
@@ -41,7 +42,7 @@ class StagingModule(pl.LightningModule):
     """Trains a ModuloNet on windows and validates it on whole nights.
 
     Args:
-        model: the network, its normalizers fitted.
+        model: the network, its normalizers fitted; its parameters without gradient are frozen.
         loss: of logits (n, 5) and stages (n,), where -1 does not count.
         optimizer: makes the optimizer of the parameters.
         penalty: of the model's weights, added to the loss that is minimised; none if None.
@@ -97,6 +98,10 @@ class StagingModule(pl.LightningModule):
             return batch
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
+    def on_train_start(self) -> None:
+        """Frozen parts of the model stand still; Lightning keeps their mode from then on."""
+        hold_still(self.model)
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """What is minimised: the loss of a batch of windows, and the penalty."""
         del batch_index
@@ -139,7 +144,9 @@ class StagingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer, and the scheduler stepped once a training epoch."""
-        optimizer = self.optimizer_factory(self.model.parameters())
+        optimizer = self.optimizer_factory(
+            [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        )
         if self.scheduler_factory is None:
             return optimizer
         scheduler = {
