@@ -140,14 +140,15 @@ class Progress(ProgressBar):
 
     def _left_s(self, trainer: pl.Trainer) -> float | None:
         """Seconds that the training epochs to come take, if those of this process are a measure."""
-        if not self.durations or not has_end(trainer):
+        last = last_of(trainer)
+        if not self.durations or last is None:
             return None
-        mean = sum(self.durations) / len(self.durations)
-        return mean * (trainer.max_epochs - trainer.current_epoch - 1)
+        return sum(self.durations) / len(self.durations) * (last - trainer.current_epoch - 1)
 
     def _show_whole(self, trainer: pl.Trainer, done: int) -> None:
-        if self.bars and has_end(trainer):
-            self.bars.whole_training(done, trainer.max_epochs, self._left_s(trainer))
+        last = last_of(trainer)
+        if self.bars and last is not None:
+            self.bars.whole_training(done, last, self._left_s(trainer))
 
 
 def draws_bars() -> bool:
@@ -158,14 +159,15 @@ def draws_bars() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not side_by_side
 
 
-def has_end(trainer: pl.Trainer) -> bool:
-    """Whether the number of training epochs is known."""
-    return trainer.max_epochs is not None and trainer.max_epochs > 0
+def last_of(trainer: pl.Trainer) -> int | None:
+    """The number of training epochs, where it is limited."""
+    return trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
 
 
 def numbered(trainer: pl.Trainer) -> str:
     """The current training epoch, counted from 1, of how many."""
-    return f"{trainer.current_epoch + 1}" + (f"/{trainer.max_epochs}" if has_end(trainer) else "")
+    last = last_of(trainer)
+    return f"{trainer.current_epoch + 1}" + ("" if last is None else f"/{last}")
 
 
 def monitored(trainer: pl.Trainer) -> tuple[str, int]:
@@ -179,7 +181,7 @@ def described(scores: Mapping[str, float], monitor: str, best: Best | None) -> s
     """Scores in words; the best of the one that decides stands beside it."""
     told = ""
     for name, value in scores.items():
-        told += f", {in_words(name)} {value:.3f}"
+        told += f", {in_words(name)} " + ("-" if math.isnan(value) else f"{value:.3f}")
         if name == monitor and best is not None:
             told += f" (best {best[1]:.3f} in {best[0]})"
     return told
