@@ -65,7 +65,7 @@ def compared(trained: TrainedModel) -> tuple[Scores, Scores, float]:
     if trained.config is None or trained.split is None:
         raise InputError("give a run's folder: it says which nights are for training and for test")
     config = DictConfig(dict(trained.config) | {"paths": paths})
-    nights = prepared_nights(config, trained.model.known_preparation)
+    nights = prepared_nights(config, trained.preparations)
     train, test = (restore(trained.split[name], nights) for name in ("train", "test"))
 
     regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))

@@ -1,7 +1,7 @@
 """From a config to objects: all that training, evaluation and preparation share."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor
 
 from sleep_lab.data import Context, NightPart
+from sleep_lab.datasets import datasets_of, in_dataset, name_in, require_alike
 from sleep_lab.errors import InputError, nearest
 from sleep_lab.evaluation import NightResult
 from sleep_lab.evaluation.calibration import apply_temperature
@@ -18,6 +19,7 @@ from sleep_lab.inference import Combination, stage
 from sleep_lab.instantiation import TARGETS, instantiate
 from sleep_lab.models import ModuloNet, fit_standardization
 from sleep_lab.preparation import Columns, PerNight, Preparation, PreparedNight, prepare_all
+from sleep_lab.recordings import NightSource
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +34,21 @@ def plain(node: Any) -> Any:
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
-def preparation_of(config: DictConfig) -> Preparation:
-    """The preparation that the groups data, preparation and features describe.
+def preparations_of(config: DictConfig) -> dict[str, Preparation]:
+    """For each dataset's name the preparation that its data, preparation and features describe.
 
     "All columns" of feature tables become those of the first table, by name: a model must find them
     again in any other.
     """
+    return {name: _preparation_of(own) for name, own in datasets_of(config).items()}
+
+
+def preparation_of(config: DictConfig) -> Preparation:
+    """The preparation of the only dataset, or of the first."""
+    return next(iter(preparations_of(config).values()))
+
+
+def _preparation_of(config: DictConfig) -> Preparation:
     preparation = Preparation.from_dict(
         montage=plain(config.data.montage),
         processings=plain(config.preparation.processings),
@@ -52,25 +63,35 @@ def preparation_of(config: DictConfig) -> Preparation:
 
 
 def prepared_nights(
-    config: DictConfig, preparation: Preparation, allowed: Sequence[str] = TARGETS
+    config: DictConfig,
+    preparations: Mapping[str, Preparation | Callable[[NightSource], Preparation]],
+    allowed: Sequence[str] = TARGETS,
 ) -> list[PreparedNight]:
     """All nights of the config's data, prepared.
 
+    Nights and people of several datasets are called DATASET-NAME.
+
     Args:
         config: of a training, an evaluation or a preparation.
-        preparation: what to do with the nights.
+        preparations: what to do with the nights of each dataset, or what tells it of each night.
         allowed: the functions that may list them.
 
     Raises:
-        InputError: there is none, or some night cannot be used.
+        InputError: there is none, some night cannot be used, or datasets differ in more than
+            their channels.
     """
-    return prepare_all(
-        instantiate(config.data.nights, allowed=allowed),
-        preparation,
-        Path(config.paths.prepared),
-        config.paths.workers,
-        config.skip_bad_nights,
-    )
+    nights: list[PreparedNight] = []
+    for name, own in datasets_of(config).items():
+        prepared = prepare_all(
+            instantiate(own.data.nights, allowed=allowed),
+            preparations[name],
+            Path(config.paths.prepared),
+            config.paths.workers,
+            config.skip_bad_nights,
+        )
+        nights += in_dataset(prepared, name)
+    require_alike(nights)
+    return nights
 
 
 def architecture_of(config: DictConfig, context: Context, night: PreparedNight) -> dict[str, Any]:
@@ -170,6 +191,21 @@ def stage_parts(
             sampling_rate=0.0 if drawn is None else drawn[1].sampling_rate,
             first_epoch=night.first_epoch + part.first,
         )
+
+
+def lights_of_data(data: Mapping[str, Any]) -> dict[str, tuple[int | None, int | None]]:
+    """Lights off and on of each night, as a data config tells them for its dataset, or for each.
+
+    Raises:
+        InputError: they are no mapping from nights to pairs of sleep epochs.
+    """
+    if "datasets" not in data:
+        return lights_of(data.get("lights"), "data.lights")
+    return {
+        name_in(dataset, night): ends
+        for dataset, own in data["datasets"].items()
+        for night, ends in lights_of(own.get("lights"), f"data.datasets.{dataset}.lights").items()
+    }
 
 
 def lights_of(node: Any, where: str) -> dict[str, tuple[int | None, int | None]]:

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 import sleep_lab.conf
 from sleep_lab.commands.train import build_trainer, require_sense
 from sleep_lab.data import Context
+from sleep_lab.datasets import datasets_of
 from sleep_lab.errors import InputError
 from sleep_lab.experiment import architecture_of, plain, preparation_of
 from sleep_lab.instantiation import instantiate
@@ -38,6 +39,10 @@ GIVEN = {
     ("features", "table_raw"): [*TABLE, "features_normalizer=standardization"],
     ("experiment", "sleep_edf_band_powers"): ["data.folder=table.npz"],
     ("experiment", "feature_table"): ["data.folder=table.npz"],
+    ("data", "dodh_and_dodo"): [f"data.datasets.{name}.folder=there" for name in ("dodh", "dodo")],
+    ("data", "several"): ["+data@data.datasets.a=simulated", "+data@data.datasets.b=simulated"],
+    ("split", "learning_curve"): ["split.training_nights=4"],
+    ("split", "from_file"): ["split.file=split.json"],
     ("split", "named"): ["split.train=[a]", "split.validation=[b]", "split.test=[c]"],
     ("logger", "wandb"): ["logger.wandb.save_dir=."],
     ("encoder", "deep_sleep"): ["normalizer=raw"],
@@ -70,7 +75,8 @@ def facts_of_a_night(config):
     for feature in preparation.features.values():
         channels |= set(getattr(feature, "channels", ()) or ())
     night = recording(4, rate=100.0, names=tuple(sorted(channels)))
-    if config.data.nights._target_.endswith("feature_tables"):
+    (data, *_) = (own.data for own in datasets_of(config).values())
+    if data.nights._target_.endswith("feature_tables"):
         night = recording(4, rate=1 / 30, names=("delta", "alpha"))
     widths = {name: feature(night, 0).shape[1] for name, feature in preparation.features.items()}
     rate = float(config.preparation.get("sampling_rate", 0))

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from sleep_lab.commands.hydra_command import hydra_command
 from sleep_lab.data import NightPart, restore
 from sleep_lab.data.parts import PARTS
+from sleep_lab.datasets import datasets_of
 from sleep_lab.errors import InputError, nearest
 from sleep_lab.evaluation import NightResult
 from sleep_lab.evaluation.bootstrap import Resampling
@@ -26,6 +27,7 @@ from sleep_lab.evaluation.weighted_scores import Conventions
 from sleep_lab.experiment import (
     device_of,
     lights_of,
+    lights_of_data,
     one_of,
     plain,
     prepared_nights,
@@ -34,10 +36,10 @@ from sleep_lab.experiment import (
     whole_number,
 )
 from sleep_lab.inference import require_montage
-from sleep_lab.instantiation import NIGHT_TARGETS, instantiate
+from sleep_lab.instantiation import NIGHT_TARGETS
 from sleep_lab.models import ModuloNet
 from sleep_lab.models.weights import BEST, TrainedModel, load_model, weights_at
-from sleep_lab.preparation import Preparation, PreparedNight, prepare_all, prepare_nights
+from sleep_lab.preparation import Preparation, PreparedNight, prepare_nights
 from sleep_lab.preparation.montage import FEATURES, with_channels
 from sleep_lab.recordings import NightSource, recording_file
 
@@ -97,13 +99,12 @@ def options_of(config: DictConfig, trained: Mapping[str, Any] | None = None) -> 
         trained: of the training whose nights are judged, if they are its own.
     """
     own = (trained or {}).get("data") or config.get("data") or {}
-    given = own.get("lights") if config.lights is None else config.lights
     return StudyOptions(
         Conventions(config.absent_stage, config.weighting),
         Resampling(
             whole_number(config, "resamples", 1), config.confidence, whole_number(config, "seed", 0)
         ),
-        lights_of(given, "lights"),
+        lights_of_data(own) if config.lights is None else lights_of(config.lights, "lights"),
         one_of(config, "length_mismatch", ("error", "cut")),  # type: ignore[arg-type]
     )
 
@@ -218,16 +219,11 @@ def parts_of(config: DictConfig, trained: TrainedModel) -> tuple[list[NightPart]
             raise errors[0]
         return whole(nights), errors
     if config.get("data") is not None:
-        montage = montage_of(config.data, trained.model)
-        return whole(
-            prepare_all(
-                instantiate(config.data.nights),
-                preparation_by(trained.model, montage),
-                Path(config.paths.prepared),
-                config.paths.workers,
-                config.skip_bad_nights,
-            )
-        ), []
+        preparations = {
+            name: preparation_by(trained.model, montage_of(own.data, trained.model))
+            for name, own in datasets_of(config).items()
+        }
+        return whole(prepared_nights(config, preparations)), []
     return own_parts(config, trained), []
 
 
@@ -254,11 +250,31 @@ def own_parts(config: DictConfig, trained: TrainedModel) -> list[NightPart]:
         )
     own = DictConfig(dict(trained.config) | {"paths": plain(config.paths)})
     if config.folder is not None:
-        if "folder" not in own.data.nights:
-            raise InputError("folder=...: the model's nights were not in a folder")
-        own.data.nights.folder = config.folder
-    nights = prepared_nights(own, trained.model.known_preparation, allowed=NIGHT_TARGETS)
+        set_folder(own.data, plain(config.folder))
+    nights = prepared_nights(own, trained.preparations, allowed=NIGHT_TARGETS)
     return restore(trained.split[config.part], nights)
+
+
+def set_folder(data: DictConfig, folder: str | Mapping[str, str]) -> None:
+    """Say where the nights of a trained model lie now.
+
+    Args:
+        data: the config of its data; changed.
+        folder: of the nights; of several datasets, a folder for each that has moved.
+    """
+    if "datasets" in data:
+        if isinstance(folder, str):
+            names = ",".join(f"{name}:PATH" for name in data.datasets)
+            raise InputError(f"folder=...: the model's nights are of several; 'folder={{{names}}}'")
+        known = [str(name) for name in data.datasets]
+        for name, path in folder.items():
+            if name not in known:
+                raise InputError(f"folder.{name}: no such dataset; {nearest(name, known)}")
+            set_folder(data.datasets[name], path)
+    elif "folder" not in data.nights or not isinstance(folder, str):
+        raise InputError("folder=...: the model's nights were not in a folder")
+    else:
+        data.nights.folder = folder
 
 
 def preparation_by(

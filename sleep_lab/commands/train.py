@@ -17,7 +17,8 @@ from omegaconf import DictConfig
 
 import sleep_lab
 from sleep_lab.commands.hydra_command import hydra_command
-from sleep_lab.data import NightPart, SleepDataModule, describe
+from sleep_lab.data import NightPart, SleepDataModule, describe, write_split
+from sleep_lab.datasets import require_channels
 from sleep_lab.errors import InputError, one_line
 from sleep_lab.evaluation.calibration import fit_temperature, hard_labels
 from sleep_lab.evaluation.study import StudyOptions
@@ -26,10 +27,10 @@ from sleep_lab.evaluation.study_of import study_of_results
 from sleep_lab.experiment import (
     architecture_of,
     fit_normalizers,
-    lights_of,
+    lights_of_data,
     one_of,
     plain,
-    preparation_of,
+    preparations_of,
     prepared_nights,
     stage_parts,
     whole_number,
@@ -61,20 +62,21 @@ def train(config: DictConfig) -> float:
         The best value of `config.monitor`.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if config.data.get("folder"):
-        # checkpoints carry the config to wherever they are used
-        config.data.folder = str(Path(config.data.folder).resolve())
+    for data in (config.data, *config.data.get("datasets", {}).values()):
+        if data.get("folder"):
+            # checkpoints carry the config to wherever they are used
+            data.folder = str(Path(data.folder).resolve())
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message)
     require_sense(config)
-    lights = lights_of(config.data.get("lights"), "data.lights")
+    lights = lights_of_data(config.data)
     pl.seed_everything(config.seed, workers=True, verbose=False)
 
     context = instantiate(config.context)
     trainer = build_trainer(config)
-    preparation = preparation_of(config)
-    nights = prepared_nights(config, preparation)
+    preparations = preparations_of(config)
+    nights = prepared_nights(config, preparations)
     split = instantiate(config.split)(nights, context.length)
     data = SleepDataModule(
         split,
@@ -88,6 +90,7 @@ def train(config: DictConfig) -> float:
 
     architecture = architecture_of(config, context, nights[0])
     model = build(architecture)
+    require_channels(model, nights)
     fit_normalizers(model, split["train"], context)
     logger.info(
         "%d parameters, %s nights, %d training windows, on %s",
@@ -106,7 +109,8 @@ def train(config: DictConfig) -> float:
         combine=config.combine,
         facts={
             "architecture": architecture,
-            "preparation": preparation.to_dict(),
+            "preparation": next(iter(preparations.values())).to_dict(),
+            "preparations": {name: each.to_dict() for name, each in preparations.items() if name},
             "config": plain(config),
             "split": describe(split),
             "versions": versions(),
@@ -116,6 +120,8 @@ def train(config: DictConfig) -> float:
         module.configure_optimizers()
     except (TypeError, ValueError) as error:
         raise InputError(f"optimizer or scheduler: {one_line(error)}") from error
+    if trainer.is_global_zero:
+        write_split(folder / "split.json", split, plain(config.split))
     for run_logger in trainer.loggers:
         run_logger.log_hyperparams(plain(config))
 

@@ -9,7 +9,7 @@ import json
 import pickle
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +68,23 @@ class TrainedModel:
         model: the network, in evaluation mode; it knows its preparation and temperature.
         config: the resolved config of its training; None if it was not trained here.
         split: the parts of nights, as `sleep_lab.data.describe` tells them; None likewise.
+        datasets: the preparation of each dataset, where it was trained on several.
     """
 
     model: ModuloNet
     config: Mapping[str, Any] | None = None
     split: Mapping[str, Any] | None = None
+    datasets: Mapping[str, Preparation] = field(default_factory=dict)
 
     @property
     def preparation(self) -> Preparation:
         """How its nights were prepared; raises InputError if its file did not say."""
         return self.model.known_preparation
+
+    @property
+    def preparations(self) -> Mapping[str, Preparation]:
+        """How the nights of each dataset were prepared; that of the only one is called ""."""
+        return self.datasets or {"": self.preparation}
 
     @property
     def temperature(self) -> float:
@@ -212,6 +219,7 @@ def _from_checkpoint(path: Path) -> TrainedModel:
             if name.startswith(MODULE_PREFIX)
         }
         preparation, temperature = facts["preparation"], facts.get("temperature", 1.0)
+        datasets = dict(facts.get("preparations", {}))
     except pickle.UnpicklingError as error:
         raise InputError(
             "holds more than weights and plain values, so it is not loaded; give a checkpoint "
@@ -224,7 +232,9 @@ def _from_checkpoint(path: Path) -> TrainedModel:
             f"a checkpoint, but not of sleep_lab (no {CHECKPOINT_KEY!r} entry)"
         ) from error
     model = _filled(architecture, preparation, temperature, weights)
-    return TrainedModel(model, config, split)
+    return TrainedModel(
+        model, config, split, {name: _preparation(facts) for name, facts in datasets.items()}
+    )
 
 
 def _from_safetensors(path: Path) -> ModuloNet:
@@ -280,17 +290,21 @@ def _filled(
 ) -> ModuloNet:
     """The network of our own description with these weights."""
     require_bounded(architecture, "architecture")
-    require_bounded(preparation, "preparation")
     if own_parts_only(architecture):
         require_state(_unfilled(architecture).state_dict(), weights)
     model = _with_weights(architecture, weights)
     model.temperature = _temperature(temperature)
     if preparation is not None:
-        try:
-            model.preparation = Preparation.from_dict(**preparation)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise InputError(f"preparation: {one_line(error)[:200]}") from error
+        model.preparation = _preparation(preparation)
     return model
+
+
+def _preparation(facts: Any) -> Preparation:
+    require_bounded(facts, "preparation")
+    try:
+        return Preparation.from_dict(**facts)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"preparation: {one_line(error)[:200]}") from error
 
 
 def _from_archive(path: Path) -> ModuloNet:

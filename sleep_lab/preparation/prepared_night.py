@@ -54,6 +54,7 @@ class PreparedNight:
         start_time: wall-clock time of the first epoch, or None.
         scored: whether the recording has a hypnogram.
         scorers: names of those whose scorings it carries beside the hypnogram.
+        dataset: which of several datasets it is from; not stored, as a night may be used in any.
     """
 
     folder: Path
@@ -67,6 +68,7 @@ class PreparedNight:
     start_time: datetime | None
     scored: bool
     scorers: tuple[str, ...] = ()
+    dataset: str = ""
 
     @property
     def padded_epochs(self) -> int:
@@ -130,7 +132,7 @@ class PreparedNight:
     def describe(self) -> dict[str, Any]:
         """The facts as plain data, from which `read` makes the same night."""
         facts = asdict(self)
-        del facts["folder"]
+        del facts["folder"], facts["dataset"]
         facts["start_time"] = self.start_time and self.start_time.isoformat()
         return {"format": FORMAT_VERSION, **facts}
 

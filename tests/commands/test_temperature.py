@@ -37,7 +37,7 @@ def scaled(workplace, command, tmp_path):
 
 def own_parts(trained, prepared, part):
     overrides = [*SMALL, f"paths.prepared={prepared}"]
-    nights = prepared_nights(composed(*overrides), trained.preparation)
+    nights = prepared_nights(composed(*overrides), trained.preparations)
     return restore(trained.split[part], nights)
 
 

@@ -44,6 +44,7 @@ def test_a_run_leaves_the_files_that_scripts_rely_on(workplace):
         "report.html",
         "review.csv",
         "sleep_statistics.csv",
+        "split.json",
         "training.json",
         f"exports/bids/{night}_events.json",
         f"exports/bids/{night}_events.tsv",

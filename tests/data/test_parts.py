@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sleep_lab.data import describe, holdout, named, restore, within_recording
-from sleep_lab.data.parts import folds
+from sleep_lab.data import describe, folds, holdout, named, restore, within_recording
 from sleep_lab.errors import InputError
 from sleep_lab.preparation import prepare
 from sleep_lab.recordings import simulated_nights

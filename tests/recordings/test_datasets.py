@@ -29,7 +29,8 @@ def test_all_that_a_config_says_of_channels_is_among_them(data):
     assert len(channels) == DATASETS[data]
     assert config["montage"] == {"psg": channels}
     assert all(channel in channels for channel in config["eeg_and_eog"])
-    assert config["single_channel"] in channels
+    assert len(config["single_channel"]) == 1
+    assert config["single_channel"][0] in channels
     recorded = preparation_of(of(data)).channels("psg")
     assert config["feature_channel"] in recorded
     if data.startswith("dod"):
@@ -50,7 +51,7 @@ def test_channels_are_typed_once(data, key):
 def test_channels_follow_those_that_are_given(data):
     config = plain(of(data, "data.channels=[Fpz-Cz,EOG]").data)
     assert config["eeg_and_eog"] == ["Fpz-Cz", "EOG"]
-    assert config["single_channel"] == config["feature_channel"] == "Fpz-Cz"
+    assert config["single_channel"] == [config["feature_channel"]] == ["Fpz-Cz"]
     with pytest.raises(InputError, match=r"no channels; name them: data\.channels=\[\.\.\.\]"):
         preparation_of(of(data))
 
