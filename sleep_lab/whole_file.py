@@ -6,8 +6,13 @@ from pathlib import Path
 from sleep_lab.errors import InputError
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, durable: bool = False) -> None:
     """Write a file, and its folder if need be, so that no reader ever sees a part of it.
+
+    Args:
+        path: the file.
+        content: all of it.
+        durable: wait until the disk has it, so that not even a power cut leaves a part.
 
     Raises:
         InputError: it cannot be written; what was at `path` before is still there.
@@ -16,7 +21,11 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            part.write_bytes(content)
+            with part.open("wb") as file:
+                file.write(content)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             part.replace(path)
         except BaseException:
             part.unlink(missing_ok=True)

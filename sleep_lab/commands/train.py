@@ -2,20 +2,16 @@
 
 import logging
 import os
-import platform
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-import sleep_lab
 from sleep_lab.commands.hydra_command import hydra_command
 from sleep_lab.data import NightPart, SleepDataModule, describe, write_split
 from sleep_lab.datasets import require_channels
@@ -39,8 +35,13 @@ from sleep_lab.inference import COMBINATIONS, Combination, stage
 from sleep_lab.instantiation import instantiate
 from sleep_lab.models import build
 from sleep_lab.models.weights import load_model, store_temperature
-from sleep_lab.training import MONITORS, StagingModule
-from sleep_lab.training.wandb_results import finish, log_results
+from sleep_lab.training import MONITORS, Curves, StagingModule, WholeCheckpoints
+from sleep_lab.training.environment import environment, write_environment
+from sleep_lab.training.interruption import Interruption, interruptible
+from sleep_lab.training.run_folder import BEST, SCORED, earlier_run
+from sleep_lab.training.wandb_results import log_results
+from sleep_lab.training.wandb_run import closed_in_the_end
+from sleep_lab.training.warm_start import WarmStart, fill, freeze
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ NOISE = (
 def train(config: DictConfig) -> float:
     """Train, keep the best weights, and score them on the test nights.
 
+    A run that was killed goes on with `resume`; one that is finished is left as it is.
+
     Returns:
         The best value of `config.monitor`.
     """
@@ -66,17 +69,22 @@ def train(config: DictConfig) -> float:
         if data.get("folder"):
             # checkpoints carry the config to wherever they are used
             data.folder = str(Path(data.folder).resolve())
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message)
     require_sense(config)
     lights = lights_of_data(config.data)
+    earlier = earlier_run(folder, plain(config), config.resume)
+    if earlier.scored:
+        logger.info("finished already: %s has its scores", folder / SCORED)
+        return earlier.best_score
     pl.seed_everything(config.seed, workers=True, verbose=False)
 
     context = instantiate(config.context)
     trainer = build_trainer(config)
     preparations = preparations_of(config)
     nights = prepared_nights(config, preparations)
+    facts = environment(config.seed, trainer.strategy.root_device, nights)
     split = instantiate(config.split)(nights, context.length)
     data = SleepDataModule(
         split,
@@ -91,7 +99,12 @@ def train(config: DictConfig) -> float:
     architecture = architecture_of(config, context, nights[0])
     model = build(architecture)
     require_channels(model, nights)
-    fit_normalizers(model, split["train"], context)
+    start = WarmStart.of(plain(config.start))
+    if earlier.last is None and start.weights is not None:
+        fill(model, start, preparations[nights[0].dataset])
+    if earlier.last is None and not start.keeps_statistics:
+        fit_normalizers(model, split["train"], context)
+    freeze(model, start)
     logger.info(
         "%d parameters, %s nights, %d training windows, on %s",
         model.number_of_parameters,
@@ -113,7 +126,7 @@ def train(config: DictConfig) -> float:
             "preparations": {name: each.to_dict() for name, each in preparations.items() if name},
             "config": plain(config),
             "split": describe(split),
-            "versions": versions(),
+            "environment": facts,
         },
     )
     try:
@@ -121,30 +134,57 @@ def train(config: DictConfig) -> float:
     except (TypeError, ValueError) as error:
         raise InputError(f"optimizer or scheduler: {one_line(error)}") from error
     if trainer.is_global_zero:
+        write_environment(folder, facts)
         write_split(folder / "split.json", split, plain(config.split))
-    for run_logger in trainer.loggers:
-        run_logger.log_hyperparams(plain(config))
-
-    try:
-        trainer.fit(module, datamodule=data)
+    with closed_in_the_end(trainer.loggers):
+        for run_logger in trainer.loggers:
+            if isinstance(run_logger, Curves) and earlier.last is not None:
+                run_logger.go_on(earlier.step)
+            run_logger.log_hyperparams(plain(config))
+        stopped = not earlier.trained and not fit(trainer, module, data, earlier.last)
         if trainer.is_global_zero:
-            best = best_weights(trainer, folder)
+            best = best_weights(folder)
             if config.temperature_scaling:
                 calibrate(best, trainer, split["validation"], config.combine)
             options = StudyOptions(lights=lights)
             score_test_nights(best, trainer, split["test"], config.combine, folder, options)
-    finally:
-        finish(trainer.loggers)
+    if stopped:
+        # what called this, a sweep perhaps, is to end as well
+        raise KeyboardInterrupt
+    if earlier.trained:
+        return earlier.best_score
     return float(trainer.checkpoint_callback.best_model_score)  # type: ignore[union-attr]
 
 
-def best_weights(trainer: pl.Trainer, folder: Path) -> Path:
+def fit(
+    trainer: pl.Trainer, module: StagingModule, data: SleepDataModule, last: Path | None
+) -> bool:
+    """Train to the end, from the last checkpoint if there is one.
+
+    Returns:
+        Whether it came to its end; false if Ctrl-C stopped it.
+    """
+    if last is not None:
+        logger.info("going on from %s", last)
+    try:
+        with interruptible():
+            trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    except Interruption:
+        logger.warning(
+            "stopped in training epoch %d of %s; resume=true goes on, another Ctrl-C ends at once",
+            *(trainer.current_epoch + 1, trainer.max_epochs),
+        )
+        return False
+    return True
+
+
+def best_weights(folder: Path) -> Path:
     """The checkpoint that the monitored metric chose.
 
     Raises:
         InputError: training ended before its first validation, so that there is none.
     """
-    best = Path(getattr(trainer.checkpoint_callback, "best_model_path", ""))
+    best = folder / BEST
     if not best.is_file():
         raise InputError(f"no weights were kept in {folder}: train for at least one validation")
     return best
@@ -194,6 +234,7 @@ def require_sense(config: DictConfig) -> None:
     if config.loader.workers != "auto":
         whole_number(config, "loader.workers", 0)
     one_of(config, "combine", COMBINATIONS)
+    WarmStart.of(plain(config.start))
     if not isinstance(config.temperature_scaling, bool):
         raise InputError(
             f"temperature_scaling is true or false, not {config.temperature_scaling!r}"
@@ -213,7 +254,9 @@ def build_trainer(config: DictConfig) -> pl.Trainer:
         InputError: an accelerator that is not here, or an argument that Lightning refuses.
     """
     callbacks, loggers = (all_built(config, group) for group in ("callbacks", "logger"))
-    return instantiate(config.trainer, callbacks=callbacks, logger=loggers or False)
+    return instantiate(
+        config.trainer, callbacks=callbacks, logger=loggers or False, plugins=[WholeCheckpoints()]
+    )
 
 
 def all_built(config: DictConfig, group: str) -> list[Any]:
@@ -239,18 +282,6 @@ def loading_processes(wanted: int | str, trainer: pl.Trainer) -> int:
         return int(wanted)
     on_cpu = trainer.strategy.root_device.type == "cpu"
     return 0 if on_cpu else min(8, max(1, (os.cpu_count() or 1) - 1))
-
-
-def versions() -> Mapping[str, str]:
-    """What a result depends on besides its config."""
-    return {
-        "sleep_lab": sleep_lab.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "pytorch_lightning": pl.__version__,
-        "numpy": np.__version__,
-        "h5py": h5py.__version__,
-    }
 
 
 main = hydra_command("train")(train)

@@ -1,6 +1,7 @@
 """What a training depends on besides its config: code, machine and data."""
 
 import json
+import logging
 import os
 import platform
 import re
@@ -19,6 +20,7 @@ import sleep_lab
 from sleep_lab.preparation import PreparedNight
 from sleep_lab.preparation.preparation import short_hash
 from sleep_lab.preparation.prepared_night import DESCRIPTION
+from sleep_lab.whole_file import write_whole
 
 ENVIRONMENT = "environment.json"
 """The file in a run's folder."""
@@ -28,6 +30,8 @@ GIT_S = 10
 
 ABOUT_THE_RUN = ("command", "data")
 """Facts that differ between equal runs, or are compared by themselves."""
+
+logger = logging.getLogger(__name__)
 
 Facts = dict[str, Any]
 
@@ -114,6 +118,19 @@ def night_fingerprint(night: PreparedNight) -> str:
     contents = [file["sha256"] for file in description["files"]]
     # the store names a night's folder by its identity
     return short_hash(contents or night.folder.name)
+
+
+def write_environment(folder: Path, facts: Facts) -> None:
+    """Write the facts to a run's folder; warn if an earlier start of the run had others.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    path = folder / ENVIRONMENT
+    if path.is_file():
+        for difference in differences(json.loads(path.read_text(encoding="utf-8")), facts):
+            logger.warning("not as when this run began: %s", difference)
+    write_whole(path, f"{json.dumps(facts, indent=1)}\n".encode())
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

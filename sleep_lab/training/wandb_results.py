@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.loggers import Logger
 
 from sleep_lab.evaluation.summary import OVERALL
 from sleep_lab.stages import STAGES
+from sleep_lab.training.run_folder import BEST
+from sleep_lab.training.wandb_run import WandbRun
 
 logger = logging.getLogger(__name__)
 
@@ -19,18 +21,18 @@ Rows = list[list[Any]]
 
 
 def log_results(loggers: Iterable[Logger], folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Log the test scores as tables, the pictures and the report of a run.
+    """Log the test scores as tables, the pictures and the report of a run, its weights if asked.
 
     Loggers other than W&B's are passed over; wandb is imported only if there is one.
 
     Args:
         loggers: the trainer's.
-        folder: the run's folder, where `write_results` put the pictures, and which may have a
+        folder: the run's folder, where `write_study` put the pictures, and which may have a
             report.html.
-        metrics: what `write_results` returned; it may compare models and scorers as well.
+        metrics: what `write_study` returned; it may compare models and scorers as well.
     """
     for run_logger in loggers:
-        if not isinstance(run_logger, WandbLogger):
+        if not isinstance(run_logger, WandbRun):
             continue
         import wandb
 
@@ -48,13 +50,11 @@ def log_results(loggers: Iterable[Logger], folder: Path, metrics: Mapping[str, A
         )
         for score in OVERALL if "mean" in metrics else ():
             run.summary[f"test/{score}"] = metrics["mean"][score]
-
-
-def finish(loggers: Iterable[Logger]) -> None:
-    """Close the W&B run, so that the next job of a sweep gets its own."""
-    for run_logger in loggers:
-        if isinstance(run_logger, WandbLogger):
-            run_logger.experiment.finish()
+        if run_logger.log_best:
+            artifact = wandb.Artifact(f"best-{run.id}", type="model", metadata=metrics.get("mean"))
+            # the file in the run's folder is not going to change: no copy of it is made
+            artifact.add_file(str(folder / BEST), policy="immutable")
+            run.log_artifact(artifact, aliases=["best"])
 
 
 def tables_of(metrics: Mapping[str, Any]) -> dict[str, Rows]:

@@ -36,7 +36,6 @@ def test_a_run_leaves_the_files_that_scripts_rely_on(workplace):
         ".hydra/hydra.yaml",
         ".hydra/overrides.yaml",
         "checkpoints/best.ckpt",
-        "checkpoints/last.ckpt",
         "curves/hparams.yaml",
         "curves/metrics.csv",
         "metrics.json",
