@@ -11,7 +11,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor
 
 from sleep_lab.data import Context, NightPart
-from sleep_lab.datasets import datasets_of, in_dataset, name_in, require_alike
+from sleep_lab.data.several import in_dataset, name_in, require_alike
+from sleep_lab.datasets import datasets_of
 from sleep_lab.errors import InputError, nearest
 from sleep_lab.evaluation import NightResult
 from sleep_lab.evaluation.calibration import apply_temperature

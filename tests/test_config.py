@@ -132,7 +132,9 @@ def test_every_option_composes_and_builds_the_model_and_all_around_it(
     split = instantiate(config.split)
     assert callable(split)
     if config.get("augmentation"):
-        instantiate(config.augmentation)(signals, torch.Generator())
+        augmentation = instantiate(config.augmentation)
+        if callable(augmentation):
+            augmentation(signals, torch.Generator())
     if config.trainer.accelerator in ("auto", "cpu"):
         trainer = build_trainer(OmegaConf.create({**plain(config), "logger": {}}))
         assert trainer.checkpoint_callback.monitor == config.monitor

@@ -4,6 +4,8 @@ All chance comes from the generator that the caller gives, so that a batch is th
 process loads it.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Generator, Tensor
 
@@ -50,11 +52,12 @@ class DrawChannels:
     """Give every window channels drawn at random with replacement, so that no channel has a place.
 
     For networks that take any channels: so RobustSleepNet learns (Guillot and Thorey, arXiv
-    2101.02452, 2021). A window has the same channels in all its epochs; they are drawn anew for
-    each window and group.
+    2101.02452, 2021). A window has channels of its own night, the same in all its epochs; they are
+    drawn anew for each window and group. Nights of different numbers of channels can so be in one
+    batch.
 
     Args:
-        channels: how many are drawn; as many as there are if None.
+        channels: how many are drawn; as many as the night with most has if None.
     """
 
     def __init__(self, channels: int | None = None) -> None:
@@ -62,11 +65,20 @@ class DrawChannels:
             raise InputError(f"augmentation.channels is 1 or more, not {channels}")
         self.channels = channels
 
-    def __call__(self, signals: dict[str, Tensor], generator: Generator) -> dict[str, Tensor]:
-        """(batch, context, channels, samples) to the same, or with `channels` channels."""
-        return {group: self._drawn(signal, generator) for group, signal in signals.items()}
+    def draw(self, there: Tensor, most: int, generator: Generator) -> Tensor:
+        """Which channels each window gets.
 
-    def _drawn(self, signal: Tensor, generator: Generator) -> Tensor:
-        windows, _, there, _ = signal.shape
-        index = torch.randint(there, (windows, self.channels or there), generator=generator)
-        return signal.take_along_dim(index[:, None, :, None], dim=2)
+        Args:
+            there: (windows,) how many channels each window's night has.
+            most: the largest number that a night has.
+            generator: of all chance.
+
+        Returns:
+            (windows, drawn) their numbers.
+        """
+        size = (len(there), self.channels or most)
+        return torch.randint(2**62, size, generator=generator) % there[:, None]
+
+
+Augmentation = DrawChannels | Callable[[dict[str, Tensor], Generator], dict[str, Tensor]]
+"""What changes a training batch: its choice of channels, or its signals."""

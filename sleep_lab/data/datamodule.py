@@ -8,8 +8,9 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
+from sleep_lab.data.augmentation import Augmentation
 from sleep_lab.data.parts import NightPart, Split
-from sleep_lab.data.windows import Augmentation, Batch, Context, WindowDataset, seeded
+from sleep_lab.data.windows import Batch, Context, WindowDataset, seeded
 from sleep_lab.errors import InputError
 
 

@@ -4,7 +4,7 @@ A window is two small integers, its part and its first epoch. A batch is gathere
 each with one indexed copy from mapped memory into the batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sleep_lab.data.augmentation import Augmentation, DrawChannels
 from sleep_lab.data.parts import NightPart
+from sleep_lab.data.several import numbers_of_channels, told
 from sleep_lab.errors import InputError
 from sleep_lab.stages import UNSCORED
 
@@ -75,9 +77,6 @@ class Batch(NamedTuple):
     epoch: Tensor
 
 
-Augmentation = Callable[[dict[str, Tensor], torch.Generator], dict[str, Tensor]]
-
-
 def training_windows(
     parts: Sequence[NightPart], context: Context
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -98,8 +97,11 @@ class WindowDataset(Dataset[Batch]):
     Args:
         parts: where the windows come from.
         context: their length and mode.
-        augmentation: changes the signals of a training batch, in place.
+        augmentation: chooses the channels of a training batch, or changes its signals in place.
         seed: of the augmentation, whose draws depend on it and on the batch's windows alone.
+
+    Raises:
+        InputError: no window, or nights whose different numbers of channels make no batch.
     """
 
     def __init__(
@@ -120,6 +122,16 @@ class WindowDataset(Dataset[Batch]):
                 f"no scored sleep epoch has {context.half} epochs on both sides; set "
                 "context.length lower, or add padding to the preparation"
             )
+        numbers = numbers_of_channels([part.night for part in self.parts])
+        self.most_channels = {group: max(those) for group, those in numbers.items()}
+        for group, those in numbers.items():
+            if len(those) > 1 and not isinstance(augmentation, DrawChannels):
+                raise InputError(
+                    f"group {group}: {told(those)}; such nights are in one batch only with "
+                    "augmentation=draw_channels, for networks of any channels "
+                    "(experiment=paper/robust_sleep_net), or give all the same "
+                    "(data.signals=channels)"
+                )
 
     def __len__(self) -> int:
         """Number of windows."""
@@ -139,9 +151,16 @@ class WindowDataset(Dataset[Batch]):
         runs = [(int(part[a]), slice(a, b)) for a, b in pairwise(bounds)]
 
         night = self.parts[0].night
-        signals = {group: self._gather_signals(group, epochs, runs) for group in night.groups}
-        if self.augmentation is not None:
-            signals = self.augmentation(signals, seeded(self.seed, *indices))
+        generator = seeded(self.seed, *indices)
+        if isinstance(self.augmentation, DrawChannels):
+            signals = {
+                group: self._gather_drawn(group, epochs, runs, self.augmentation, generator)
+                for group in night.groups
+            }
+        else:
+            signals = {group: self._gather_signals(group, epochs, runs) for group in night.groups}
+            if self.augmentation is not None:
+                signals = self.augmentation(signals, generator)
         features = {name: self._gather_feature(name, epochs, runs) for name in night.features}
         return Batch(
             signals=signals,
@@ -168,9 +187,31 @@ class WindowDataset(Dataset[Batch]):
                 out=target[rows],
                 mode="clip",
             )
+        return self._channels_first(gathered)
+
+    def _gather_drawn(
+        self,
+        group: str,
+        epochs: NDArray[np.int32],
+        runs: list[tuple[int, slice]],
+        augmentation: DrawChannels,
+        generator: torch.Generator,
+    ) -> Tensor:
+        nights = [(self.parts[index].night, rows) for index, rows in runs]
+        there = torch.empty(len(epochs), dtype=torch.int64)
+        for night, rows in nights:
+            there[rows] = len(night.groups[group].channels)
+        drawn = augmentation.draw(there, self.most_channels[group], generator)
+        gathered = torch.empty(*epochs.shape, nights[0][0].groups[group].samples, drawn.shape[1])
+        for night, rows in nights:
+            own = torch.from_numpy(night.signals(group)[epochs[rows] + night.padding])
+            torch.take_along_dim(own, drawn[rows, None, None], dim=3, out=gathered[rows])
+        return self._channels_first(gathered)
+
+    def _channels_first(self, gathered: Tensor) -> Tensor:
+        """(batch, context, samples, channels) to (batch, context, channels, samples), a view."""
         if self.context.mode == "concatenated":
             gathered = gathered.flatten(1, 2).unsqueeze(1)
-        # (batch, context, samples, channels) -> (batch, context, channels, samples), not copied
         return gathered.transpose(2, 3)
 
     def _gather_feature(

@@ -178,18 +178,61 @@ def test_kill_channel_silences_whole_windows_and_nothing_else():
     assert set(totals.flatten().tolist()) == {0.0, 30.0}
 
 
-def test_drawn_channels_are_the_window_s_own_in_all_its_epochs():
-    torch.manual_seed(0)
-    signal = torch.randn(400, 3, 4, 7)
-    drawn = DrawChannels()({"psg": signal}, seeded(0))["psg"]
-    assert drawn.shape == signal.shape
-    same = (drawn[:, :, :, None] == signal[:, :, None]).all(-1)  # (windows, epochs, drawn, channel)
-    assert (same.sum(-1) == 1).all()
-    assert (same == same[:, :1]).all()
-    which = same[:, 0].float().argmax(-1)
-    counts = torch.bincount(which.flatten(), minlength=4)
-    assert ((counts - 400).abs() < 80).all()
-    assert (which.sort(1).values.diff(dim=1) == 0).any(1).float().mean() > 0.8
-    assert DrawChannels(2)({"psg": signal}, seeded(0))["psg"].shape == (400, 3, 2, 7)
+def of_different_channels(store):
+    """Nights of two, three and four channels, each channel with values of its own."""
+    return [
+        prepared_night(store, f"n{number}", epochs=25, names=tuple(names))
+        for number, names in enumerate(("AB", "CDE", "FGHI"))
+    ]
+
+
+@pytest.mark.parametrize("mode", ["sequential", "concatenated"])
+def test_drawn_channels_are_the_window_s_own_in_all_its_epochs(tmp_path, mode):
+    parts = [NightPart.whole(night) for night in of_different_channels(tmp_path)]
+    dataset = WindowDataset(parts, Context(5, mode), DrawChannels())
+    alone = [WindowDataset([part], Context(5, mode)) for part in parts]
+    # epochs of padding are the same in all channels
+    inside = np.flatnonzero((dataset.first_epoch >= 0) & (dataset.first_epoch <= 20))
+    drawn_of = {index: [] for index in range(3)}
+    for indices in np.array_split(np.random.default_rng(0).permutation(inside), 6):
+        batch = dataset.__getitems__(indices.tolist())
+        assert batch.signals["psg"].shape[2] == 4
+        for window, part, epoch in zip(
+            batch.signals["psg"], batch.night.tolist(), batch.epoch.tolist(), strict=True
+        ):
+            (own,) = alone[part][alone[part].first_epoch.tolist().index(epoch)].signals["psg"]
+            same = (window[:, :, None] == own[:, None]).all(-1)  # (epochs, drawn, channel)
+            assert (same.sum(-1) == 1).all()
+            assert (same == same[:1]).all()
+            drawn_of[part].append(same[0].float().argmax(-1).tolist())
+    for part, drawn in drawn_of.items():
+        assert {channel for window in drawn for channel in window} == set(range(part + 2))
+        assert len({tuple(window) for window in drawn}) > 5
+
+
+def test_channels_are_drawn_evenly_and_with_replacement():
+    there = torch.tensor([2, 3, 5]).repeat_interleave(4000)
+    drawn = DrawChannels().draw(there, 5, seeded(0))
+    assert drawn.shape == (12_000, 5)
+    for own, few in zip((2, 3, 5), drawn.split(4000), strict=True):
+        shares = torch.bincount(few.flatten(), minlength=own) / few.numel()
+        assert len(shares) == own
+        assert (shares - 1 / own).abs().max() < 0.02
+        one_channel_alone = (few == few[:, :1]).all(1).float().mean()
+        assert abs(one_channel_alone - own**-4) < 0.02
+    assert DrawChannels(2).draw(there, 5, seeded(0)).shape == (12_000, 2)
     with pytest.raises(InputError, match=r"augmentation\.channels is 1 or more, not 0"):
         DrawChannels(0)
+
+
+@pytest.mark.parametrize("augmentation", [None, KillChannel()])
+def test_nights_of_different_channels_are_in_one_batch_only_where_channels_are_drawn(
+    tmp_path, augmentation
+):
+    parts = [NightPart.whole(night) for night in of_different_channels(tmp_path)]
+    message = (
+        r"group psg: night 'n0' has 2 channels, night 'n1' has 3 channels, .* 4 channels; .*"
+        r"augmentation=draw_channels.*data\.signals=channels"
+    )
+    with pytest.raises(InputError, match=message):
+        WindowDataset(parts, Context(5), augmentation)
