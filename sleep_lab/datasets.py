@@ -1,15 +1,14 @@
 """A config whose data is several datasets, and what it asks of a network."""
 
 import re
-from collections.abc import Sequence
 from copy import deepcopy
 
 from omegaconf import DictConfig, OmegaConf
 
+from sleep_lab.data import Split
 from sleep_lab.data.several import numbers_of_channels, told
 from sleep_lab.errors import InputError
 from sleep_lab.models import ModuloNet
-from sleep_lab.preparation import PreparedNight
 
 ALONE = ""
 """The name of a dataset that is the only one."""
@@ -40,10 +39,11 @@ def datasets_of(config: DictConfig) -> dict[str, DictConfig]:
     return alone
 
 
-def require_channels(model: ModuloNet, nights: Sequence[PreparedNight]) -> None:
+def require_channels(model: ModuloNet, split: Split) -> None:
     """Raise InputError if nights have different numbers of channels and the network minds it."""
     if model.any_channels:
         return
+    nights = [part.night for parts in split.values() for part in parts]
     for group, numbers in numbers_of_channels(nights).items():
         if len(numbers) > 1:
             raise InputError(

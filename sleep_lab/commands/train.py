@@ -96,12 +96,13 @@ def train(config: DictConfig) -> float:
         seed=config.seed,
     )
 
-    architecture = architecture_of(config, context, nights[0])
+    example = split["train"][0].night
+    architecture = architecture_of(config, context, example)
     model = build(architecture)
-    require_channels(model, nights)
+    require_channels(model, split)
     start = WarmStart.of(plain(config.start))
     if earlier.last is None and start.weights is not None:
-        fill(model, start, preparations[nights[0].dataset])
+        fill(model, start, preparations[example.dataset])
     if earlier.last is None and not start.keeps_statistics:
         fit_normalizers(model, split["train"], context)
     freeze(model, start)
@@ -122,7 +123,7 @@ def train(config: DictConfig) -> float:
         combine=config.combine,
         facts={
             "architecture": architecture,
-            "preparation": next(iter(preparations.values())).to_dict(),
+            "preparation": preparations[example.dataset].to_dict(),
             "preparations": {name: each.to_dict() for name, each in preparations.items() if name},
             "config": plain(config),
             "split": describe(split),
