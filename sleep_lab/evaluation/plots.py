@@ -49,7 +49,7 @@ def plot_night(result: NightResult, path: Path) -> None:
     next(iter(panels.values())).set_title(
         _title(result), loc="left", fontsize=15, color=INK, pad=12, parse_math=False
     )
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_confusion_matrix(confusion: NDArray[np.int64], path: Path) -> None:
@@ -89,10 +89,15 @@ def plot_confusion_matrix(confusion: NDArray[np.int64], path: Path) -> None:
         color=INK,
         pad=12,
     )
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     picture = io.BytesIO()
     FigureCanvasAgg(figure).print_png(picture)
     write_whole(path, picture.getvalue())

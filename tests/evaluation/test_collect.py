@@ -1,51 +1,35 @@
 """Folds are pooled exactly, settings are told apart, and what is missing is said."""
 
-import csv
-import io
 import json
+import shutil
 from itertools import product
 
 import numpy as np
 import pytest
-from rich.console import Console
 from sklearn.metrics import cohen_kappa_score, f1_score
 
 from sleep_lab.errors import InputError
-from sleep_lab.evaluation import evaluate
-from sleep_lab.evaluation.collect import SCORES, collected, job_table, main, setting_table
-from sleep_lab.evaluation.summary import summarise
+from sleep_lab.evaluation.collect import main
 from sleep_lab.evaluation.sweep import jobs_of, settings_of
+from sleep_lab.evaluation.sweep_scores import SCORES, collected
+from sleep_lab.evaluation.sweep_tables import job_table, setting_table
+from tests.evaluation.sweeps import (
+    hypnograms,
+    make_job,
+    make_multirun,
+    make_search,
+    rows,
+    settings,
+    text_of,
+)
 
-SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 TOLD = ["data=simulated", "encoder=simple_sleep,seq_sleep", "split.fold=0,1,2", "seed=0,1"]
 
 
-def hypnograms(seed, epochs):
-    rng = np.random.default_rng(seed)
-    expert = rng.integers(-1, 5, epochs)
-    return expert, np.where(rng.random(epochs) < 0.7, expert.clip(0), rng.integers(0, 5, epochs))
-
-
-def make_job(folder, overrides, nights, seconds=None):
-    """A run's folder as train.py leaves it; nights are {id: (expert, predicted)}."""
-    (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(overrides))
-    if nights is not None:
-        scores = {name: evaluate(predicted, expert) for name, (expert, predicted) in nights.items()}
-        (folder / "metrics.json").write_text(json.dumps(summarise(scores)))
-    if seconds is not None:
-        (folder / "training.json").write_text(json.dumps({"seconds": seconds}))
-
-
-def make_multirun(sweep, told, sweeper=SWEEPER, params=None):
-    swept = {"_target_": sweeper, "params": params}
-    content = {"hydra": {"sweeper": swept, "overrides": {"task": told}}}
-    (sweep / "multirun.yaml").write_text(json.dumps(content))
-
-
-@pytest.fixture
-def sweep(tmp_path):
-    """Two encoders, three folds of two nights, two seeds; and each setting's hypnograms."""
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A collected sweep and its hypnograms: two encoders, three folds of two nights, two seeds."""
+    tmp_path = tmp_path_factory.mktemp("sweep")
     by_encoder = {"simple_sleep": [], "seq_sleep": []}
     make_multirun(tmp_path, TOLD)
     choices = product(by_encoder, range(3), range(2))
@@ -56,27 +40,21 @@ def sweep(tmp_path):
         }
         by_encoder[encoder] += nights.values()
         told = ["data=simulated", f"encoder={encoder}", f"split.fold={fold}", f"seed={seed}"]
-        make_job(tmp_path / str(number), told, nights, seconds=60.0 * number)
+        make_job(tmp_path / str(number), told, nights, {"seconds": 60.0 * number})
+    main([str(tmp_path)])
     return tmp_path, by_encoder
 
 
-def rows(sweep):
-    with (sweep / "collected.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+@pytest.fixture
+def sweep(done, tmp_path):
+    """The same sweep, not collected, to be changed."""
+    folder = tmp_path / "sweep"
+    return shutil.copytree(done[0], folder, ignore=shutil.ignore_patterns("collected*"))
 
 
-def text_of(*tables, width=220):
-    console = Console(width=width, file=io.StringIO())
-    with console.capture() as captured:
-        for table in tables:
-            console.print(table)
-    return captured.get()
-
-
-def test_pooled_scores_are_those_of_all_epochs_of_all_folds(sweep):
-    folder, by_encoder = sweep
-    main([str(folder)])
-    pooled = {row["encoder"]: row for row in rows(folder) if row["row"] == "pooled"}
+def test_pooled_scores_are_those_of_all_epochs_of_all_folds(done):
+    folder, by_encoder = done
+    pooled = {row["encoder"]: row for row in rows(folder, "setting", "pooled")}
     assert set(pooled) == set(by_encoder)
     for encoder, nights in by_encoder.items():
         expert, predicted = (np.concatenate(side) for side in zip(*nights, strict=True))
@@ -94,70 +72,65 @@ def test_pooled_scores_are_those_of_all_epochs_of_all_folds(sweep):
         assert (row["split.fold"], row["seed"], row["job"]) == ("", "", "")
 
 
-def test_mean_and_deviation_are_over_nights_not_over_jobs(sweep):
-    folder, by_encoder = sweep
-    main([str(folder)])
-    for encoder, nights in by_encoder.items():
+def test_mean_and_deviation_are_over_nights_not_over_jobs(done):
+    folder, by_encoder = done
+    for number, nights in enumerate(by_encoder.values()):
         accuracies = [(p[e >= 0] == e[e >= 0]).mean() for e, p in nights]
-        found = {row["row"]: row for row in rows(folder) if row["encoder"] == encoder}
-        assert float(found["mean"]["accuracy"]) == pytest.approx(np.mean(accuracies))
-        assert float(found["std"]["accuracy"]) == pytest.approx(np.std(accuracies))
+        mean, std = (rows(folder, "setting", value)[number] for value in ("mean", "std"))
+        assert float(mean["accuracy"]) == pytest.approx(np.mean(accuracies), abs=1e-15)
+        assert float(std["accuracy"]) == pytest.approx(np.std(accuracies), abs=1e-15)
 
 
-def test_there_is_a_row_for_each_job_with_what_differs_and_its_time(sweep):
-    folder, _ = sweep
-    main([str(folder)])
-    jobs = [row for row in rows(folder) if row["row"] == "job"]
+def test_there_is_a_row_for_each_job_with_what_differs_and_its_time(done):
+    folder, _ = done
+    jobs = rows(folder, "job")
     assert [row["job"] for row in jobs] == [str(number) for number in range(12)]
     assert "data" not in jobs[0]
-    assert (jobs[11]["encoder"], jobs[11]["split.fold"], jobs[11]["seed"]) == (
-        "seq_sleep",
-        "2",
-        "1",
-    )
+    told = [jobs[11][key] for key in ("encoder", "split.fold", "seed")]
+    assert told == ["seq_sleep", "2", "1"]
     assert float(jobs[7]["training_s"]) == 420
     metrics = json.loads((folder / "7" / "metrics.json").read_text())
     assert float(jobs[7]["macro_f1"]) == metrics["mean"]["macro_f1"]
+    assert float(rows(folder, "job", "std")[7]["accuracy"]) == metrics["std"]["accuracy"]
     assert int(jobs[7]["epochs"]) == metrics["pooled"]["scored"]
 
 
 def test_the_markdown_and_the_terminal_say_what_the_csv_says(sweep, capsys):
-    folder, _ = sweep
-    main([str(folder)])
-    shown = capsys.readouterr().out
-    markdown = (folder / "collected.md").read_text()
-    pooled = next(row for row in rows(folder) if row["row"] == "pooled")
-    accuracy, kappa = float(pooled["accuracy"]), float(pooled["cohen_kappa"])
-    line = next(line for line in markdown.splitlines() if "| pooled |" in line)
-    counts = f"12 | {pooled['epochs']}"
-    assert line.startswith(f"|  |  | pooled | {counts} | {100 * accuracy:.1f} | {kappa:.3f} |")
-    assert "| encoder=simple_sleep | 6 of 6 | nights | 12 |" in markdown
-    assert f"{100 * accuracy:.1f} {kappa:.3f}" in " ".join(shown.split())
-    assert "| 11 | encoder=seq_sleep split.fold=2 seed=1 | 11.0 | 2 |" in markdown
+    main([str(sweep)])
+    shown = " ".join(capsys.readouterr().out.split())
+    markdown = (sweep / "collected.md").read_text()
+    mean, std, low, high, pooled = (
+        {key: float(rows(sweep, "setting", value)[0][key]) for key in SCORES}
+        for value in ("mean", "std", "low", "high", "pooled")
+    )
+    accuracy, kappa = "accuracy", "cohen_kappa"
+    spread = f"{100 * mean[accuracy]:.1f} ± {100 * std[accuracy]:.1f}"
+    assert f"| encoder=simple_sleep | 12 nights | {spread} | {mean[kappa]:.3f} ± " in markdown
+    ends = f"{100 * low[accuracy]:.1f}–{100 * high[accuracy]:.1f}"  # noqa: RUF001
+    assert f"| 6 of 6 jobs | interval | {ends} | {low[kappa]:.3f}" in markdown
+    assert f"|  | pooled | {100 * pooled[accuracy]:.1f} | {pooled[kappa]:.3f} |" in markdown
+    for words in (spread, ends, f"pooled {100 * pooled[accuracy]:.1f}"):
+        assert words in shown
+    assert "| encoder=seq_sleep | 2 | 1 | 11 | 11.0 | 2 |" in markdown
 
 
 def test_the_terminal_s_tables_fit_80_columns(sweep):
-    folder, _ = sweep
-    jobs = jobs_of(folder)
-    shown = text_of(job_table(jobs), setting_table(settings_of(jobs)), width=80)
-    for word in ("encoder=seq_sleep", "split.fold=2", "6 of 6", "pooled", "Minutes", "Epochs"):
+    shown = text_of(job_table(settings(sweep)), setting_table(settings(sweep)), width=80)
+    for word in ("encoder=seq_", "Fold", "Seed", "6 of 6 jobs", "pooled", "12 nights"):
         assert word in shown
     assert "…" not in shown
 
 
-def test_jobs_without_scores_are_listed_and_do_not_count(sweep):
-    folder, _ = sweep
-    (folder / "3" / "metrics.json").unlink()
-    (folder / "4" / "metrics.json").write_text("{")
-    (folder / "5" / "metrics.json").write_text('{"nights": {}, "pooled": {}}')
-    for path in sorted((folder / "11").rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    (folder / "11").rmdir()
-    main([str(folder)])
+def test_jobs_without_scores_are_listed_and_do_not_count(sweep, capsys):
+    (sweep / "3" / "metrics.json").unlink()
+    (sweep / "4" / "metrics.json").write_text("{")
+    (sweep / "5" / "metrics.json").write_text('{"nights": {}, "pooled": {}}')
+    shutil.rmtree(sweep / "11")
+    main([str(sweep)])
     missing = {
         (row["job"], row["encoder"], row["split.fold"], row["seed"]): row["problem"]
-        for row in rows(folder)
-        if row["row"] == "job" and not row["accuracy"]
+        for row in rows(sweep, "job")
+        if not row["accuracy"]
     }
     assert missing.keys() == {
         ("3", "simple_sleep", "1", "1"),
@@ -165,39 +138,124 @@ def test_jobs_without_scores_are_listed_and_do_not_count(sweep):
         ("5", "simple_sleep", "2", "1"),
         ("", "seq_sleep", "2", "1"),
     }
-    assert "it failed, or is not done" in missing["3", "simple_sleep", "1", "1"]
+    again = "run the sweep again with resume=true"
+    assert missing["3", "simple_sleep", "1", "1"] == f"not done: {again}"
     assert "cannot be read" in missing["4", "simple_sleep", "2", "0"]
-    assert "failed, and left no folder" in missing["", "seq_sleep", "2", "1"]
-    settings = settings_of(jobs_of(folder))
-    shown = text_of(setting_table(settings))
-    assert "3 of 6" in shown
-    assert "5 of 6" in shown
-    markdown = (folder / "collected.md").read_text()
-    assert "- job - (encoder=seq_sleep split.fold=2 seed=1): failed" in markdown
-    assert collected(settings[0].jobs).nights == 6
+    assert missing["", "seq_sleep", "2", "1"] == f"not done, and left no folder: {again}"
+    found = settings(sweep)
+    assert found[0].scores.nights == 6
+    shown = text_of(setting_table(found))
+    assert "3 of 6 jobs" in shown
+    assert "5 of 6 jobs" in shown
+    markdown = (sweep / "collected.md").read_text()
+    assert "- job - (encoder=seq_sleep split.fold=2 seed=1): not done" in markdown
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "8 of 12 jobs have scores, 4 are missing"
+
+
+def test_a_sweep_without_any_scores_ends_in_an_error_of_one_line(tmp_path, capsys):
+    for seed in range(2):
+        make_job(tmp_path / str(seed), [f"seed={seed}"], None)
+    with pytest.raises(SystemExit) as end:
+        main([str(tmp_path)])
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "none of its 2 jobs has scores; job 0 (seed=0): not done" in error
+    assert not list(tmp_path.glob("collected*"))
+
+
+@pytest.mark.parametrize(
+    ("failed", "log", "problem"),
+    [
+        ("optimizer: lr is -1\n", "", "failed: optimizer: lr is -1"),
+        ("", "", "failed: nothing says why"),
+        (
+            None,
+            "[2026-01-01 10:00:00,000][train][ERROR] - early\n"
+            "[2026-01-01 10:00:00,000][train][INFO] - fine\n"
+            "Traceback (most recent call last):\n  File ...\n"
+            "torch.OutOfMemoryError: no memory left\nbye\n",
+            "failed: torch.OutOfMemoryError: no memory left",
+        ),
+        (
+            None,
+            "[2026-01-01 10:00:00,000][a.b][ERROR] - night n3: [flat]\n",
+            "failed: night n3: [flat]",
+        ),
+        (
+            None,
+            "[2026-01-01 10:00:00,000][train][INFO] - Error rate 3\n",
+            "not done: run the sweep again with resume=true",
+        ),
+    ],
+)
+def test_a_job_s_reason_is_the_last_error_that_it_left(tmp_path, failed, log, problem):
+    make_job(tmp_path / "0", ["seed=0"], None)
+    (tmp_path / "0" / "train.log").write_text(log)
+    if failed is not None:
+        (tmp_path / "0" / "failed.txt").write_text(failed)
+    assert [job.problem for job in jobs_of(tmp_path)] == [problem]
+
+
+def test_scores_from_before_a_job_failed_do_not_count(tmp_path):
+    make_job(tmp_path / "0", ["seed=0"], {"a": hypnograms(0, 9)})
+    (tmp_path / "0" / "failed.txt").write_text("no memory left")
+    (job,) = jobs_of(tmp_path)
+    assert (job.scores, job.problem) == (None, "failed: no memory left")
+
+
+def test_folders_of_launchers_are_no_jobs(tmp_path):
+    make_job(tmp_path / "0", ["seed=0"], {"a": hypnograms(0, 9)})
+    make_job(tmp_path / ".submitit" / "1234", ["seed=0"], {"a": hypnograms(0, 9)})
+    assert [job.name for job in jobs_of(tmp_path)] == ["0"]
 
 
 def test_jobs_that_left_no_folder_cannot_be_told_for_sweepers_that_choose_as_they_go(sweep):
-    folder, _ = sweep
-    make_multirun(folder, [*TOLD, "context.length=3,5"], sweeper="optuna.Sweeper")
-    assert len(jobs_of(folder)) == 12
-    (folder / "multirun.yaml").unlink()
-    assert len(jobs_of(folder)) == 12
+    make_multirun(sweep, [*TOLD, "context.length=3,5"], sweeper="optuna.Sweeper")
+    assert len(jobs_of(sweep)) == 12
+    (sweep / "multirun.yaml").unlink()
+    assert len(jobs_of(sweep)) == 12
+
+
+def planned(sweep):
+    return [job.overrides for job in jobs_of(sweep) if not job.name]
 
 
 def test_ranges_and_quoted_values_are_told_as_hydra_tells_its_jobs(tmp_path):
     make_multirun(tmp_path, ["seed=range(3)", "data.channels='[A,B]','[C]'", "+x=1"])
     make_job(tmp_path / "0", ["seed=0", "data.channels='[A,B]'", "+x=1"], {"a": hypnograms(0, 9)})
-    absent = [job.overrides for job in jobs_of(tmp_path) if not job.name]
-    assert len(absent) == 5
-    assert {"seed": "2", "data.channels": "'[C]'", "x": "1"} in absent
+    assert len(planned(tmp_path)) == 5
+    assert {"seed": "2", "data.channels": "'[C]'", "x": "1"} in planned(tmp_path)
+
+
+def test_options_that_a_pattern_chose_are_told_as_well(tmp_path):
+    make_multirun(tmp_path, ["encoder=glob(simple_*)"])
+    make_job(tmp_path / "0", ["encoder=simple_sleep"], {"a": hypnograms(0, 9)})
+    names = {"simple_sleep_no_channel_recombination", "simple_sleep_no_frequency_reduction"}
+    assert {job["encoder"] for job in planned(tmp_path)} == names
 
 
 def test_a_sweep_that_the_config_describes_is_told_as_well(tmp_path):
     make_multirun(tmp_path, ["seed=1"], params={"split.fold": "range(3)"})
     make_job(tmp_path / "0", ["split.fold=1", "seed=1"], {"a": hypnograms(0, 9)})
-    absent = [job.overrides for job in jobs_of(tmp_path) if not job.name]
-    assert absent == [{"split.fold": fold, "seed": "1"} for fold in ("0", "2")]
+    assert planned(tmp_path) == [{"split.fold": fold, "seed": "1"} for fold in ("0", "2")]
+
+
+def test_a_plan_that_cannot_be_read_is_no_error(tmp_path):
+    make_multirun(tmp_path, ["seed=1"], params={"split.fold": "${nowhere}"})
+    make_job(tmp_path / "0", ["split.fold=1", "seed=1"], {"a": hypnograms(0, 9)})
+    assert planned(tmp_path) == []
+
+
+def test_where_files_go_and_what_goes_on_are_no_settings(tmp_path):
+    make_multirun(tmp_path, ["seed=0,1", "resume=true", "paths.prepared=/b"])
+    make_job(tmp_path / "0", ["seed=0", "paths.prepared=/a"], {"a": hypnograms(0, 9)})
+    make_job(
+        tmp_path / "1", ["seed=1", "paths.prepared=/b", "resume=true"], {"a": hypnograms(1, 9)}
+    )
+    (setting,) = settings_of(jobs_of(tmp_path))
+    assert (setting.overrides, len(setting.jobs)) == ({}, 2)
 
 
 def test_a_night_in_two_test_folds_of_one_setting_and_seed_is_refused(tmp_path, capsys):
@@ -210,35 +268,42 @@ def test_a_night_in_two_test_folds_of_one_setting_and_seed_is_refused(tmp_path, 
     error = capsys.readouterr().err
     assert error.startswith("error: night 'x' is a test night of jobs 0 and 2")
     assert error.count("\n") == 1
-    assert not (tmp_path / "collected.csv").exists()
-    assert not (tmp_path / "collected.md").exists()
+    assert not list(tmp_path.glob("collected*"))
 
 
-def test_seeds_and_settings_may_share_a_night(tmp_path):
-    told = [["seed=0"], ["seed=1"], ["seed=0", "encoder=chambon"]]
+def test_seeds_trials_and_settings_may_share_a_night(tmp_path):
+    told = [["seed=0"], ["seed=1"], ["seed=0", "split.trial=1"], ["seed=0", "encoder=chambon"]]
     for number, overrides in enumerate(told):
         make_job(tmp_path / str(number), overrides, {"x": hypnograms(number, 20)})
     defaults, chambon = settings_of(jobs_of(tmp_path))
-    assert (defaults.overrides, len(defaults.jobs)) == ({}, 2)
+    assert (defaults.overrides, len(defaults.jobs)) == ({}, 3)
     assert (chambon.overrides, len(chambon.jobs)) == ({"encoder": "chambon"}, 1)
+
+
+def test_experiments_are_called_by_their_names_alone(tmp_path):
+    for number, name in enumerate(("paper/chambon", "paper/tsinalis")):
+        make_job(tmp_path / str(number), [f"experiment={name}"], {"x": hypnograms(number, 20)})
+    shown = text_of(setting_table(settings(tmp_path)))
+    assert "paper/chambon" in shown
+    assert "experiment=" not in shown
 
 
 def test_lists_of_channels_are_shown_as_they_were_typed(tmp_path):
     for number, channels in enumerate(("[eeg,eog]", "[eeg]")):
         told = [f"data.channels={channels}"]
         make_job(tmp_path / str(number), told, {"x": hypnograms(number, 20)})
-    jobs = jobs_of(tmp_path)
-    assert text_of(job_table(jobs)).count("data.channels=[eeg,eog]") == 1
-    assert text_of(setting_table(settings_of(jobs))).count("data.channels=[eeg,eog]") == 1
+    found = settings(tmp_path)
+    assert text_of(job_table(found)).count("data.channels=[eeg,eog]") == 1
+    assert text_of(setting_table(found)).count("data.channels=[eeg,eog]") == 1
 
 
 def test_undefined_scores_stay_out_of_means_and_are_empty_or_a_dash(tmp_path):
     wake = (np.zeros(10, int), np.zeros(10, int))
     make_job(tmp_path / "0", ["seed=0"], {"wake": wake})
     main([str(tmp_path)])
-    assert {row["cohen_kappa"] for row in rows(tmp_path)} == {""}
-    assert {row["accuracy"] for row in rows(tmp_path)} == {"1.0", "0.0"}
-    assert "| 100.0 | - |" in (tmp_path / "collected.md").read_text()
+    (mean,) = rows(tmp_path, "setting")
+    assert (mean["cohen_kappa"], mean["accuracy"]) == ("", "1.0")
+    assert "| 100.0 ± 0.0 | - ± - |" in (tmp_path / "collected.md").read_text()
 
 
 def test_jobs_are_in_the_order_of_their_numbers_at_any_depth(tmp_path):
@@ -253,9 +318,43 @@ def test_a_folder_without_jobs_is_an_error_of_one_line(tmp_path, there):
         jobs_of(tmp_path if there else tmp_path / "absent")
 
 
+@pytest.mark.parametrize(("mode", "order"), [("max", "2013"), ("min", "1023")])
+def test_a_search_is_sorted_by_what_it_looked_for_and_names_the_best(
+    tmp_path, capsys, monkeypatch, mode, order
+):
+    monkeypatch.setenv("COLUMNS", "120")
+    for number, best in enumerate((0.6, 0.5, 0.9, None)):
+        told = [f"optimizer.lr={0.00012345678 * (number % 2 + 1)}"]
+        nights = None if best is None else {"x": hypnograms(number, 20)}
+        make_job(tmp_path / str(number), told, nights, {"best_score": best})
+    make_search(tmp_path, mode)
+    main([str(tmp_path)])
+    assert "".join(row["job"] for row in rows(tmp_path, "job")) == order
+    markdown = (tmp_path / "collected.md").read_text()
+    best = {"max": "0.9000", "min": "0.5000"}[mode]
+    assert markdown.count("best ") == 1
+    assert f"| best {best} |" in markdown
+    assert "| val/accuracy |" in markdown
+    assert "optimizer.lr=0.00012345678 |" in markdown
+    shown = capsys.readouterr().out
+    assert "0.000123" in shown
+    assert "0.00012345678" not in shown
+
+
+def test_a_sweep_of_many_jobs_leaves_them_to_the_file(tmp_path, capsys):
+    night = {"x": hypnograms(0, 20)}
+    for seed in range(50):
+        make_job(tmp_path / str(seed), [f"seed={seed}"], night)
+    main([str(tmp_path)])
+    shown = capsys.readouterr().out
+    assert "all 50 jobs are listed in collected.md" in shown
+    assert len(shown.splitlines()) < 20
+    assert (tmp_path / "collected.md").read_text().count("\n| 49 | 49 |") == 1
+
+
 def test_the_tables_can_be_shown_without_a_file(sweep):
-    folder, _ = sweep
-    jobs = jobs_of(folder)
-    shown = text_of(job_table(jobs), setting_table(settings_of(jobs)))
-    assert shown.count("encoder=seq_sleep") == 6 + 1
-    assert {path.name for path in folder.glob("collected*")} == set()
+    found = settings(sweep)
+    shown = text_of(job_table(found), setting_table(found))
+    assert shown.count("encoder=seq_sleep") == 2
+    assert set(sweep.glob("collected*")) == set()
+    assert collected(()) is None
