@@ -30,6 +30,7 @@ OPTIONS = [
 ]
 FEATURES_ALONE = ["data.folder=table.npz", "preparation=features_only", "encoder=none"]
 TABLE = ["data=feature_table", *FEATURES_ALONE]
+MASS = [option for _, option in OPTIONS if option.startswith("paper/mass")]
 GIVEN = {
     **{("data", name): ["data.folder=somewhere"] for name in ("sleep_edf", "dodh", "dodo", "mass")},
     ("data", "h5_folder"): ["data.folder=somewhere", "data.channels=[A,B]"],
@@ -41,6 +42,9 @@ GIVEN = {
     ("experiment", "feature_table"): ["data.folder=table.npz"],
     ("data", "dodh_and_dodo"): [f"data.datasets.{name}.folder=there" for name in ("dodh", "dodo")],
     ("data", "several"): ["+data@data.datasets.a=simulated", "+data@data.datasets.b=simulated"],
+    ("experiment", "paper/learning_curve"): ["split.training_nights=4"],
+    ("experiment", "paper/transfer"): ["data=simulated_datasets"],
+    **{("experiment", mass): ["data.folder=somewhere"] for mass in MASS},
     ("split", "learning_curve"): ["split.training_nights=4"],
     ("split", "from_file"): ["split.file=split.json"],
     ("split", "named"): ["split.train=[a]", "split.validation=[b]", "split.test=[c]"],
@@ -51,6 +55,7 @@ GIVEN = {
     ("encoder", "none"): ["data.montage.psg=null"],
     ("encoder", "robust_sleep"): ["normalizer=robust"],
     ("normalizer", "raw"): ["encoder=deep_sleep"],
+    ("normalizer", "raw_unclipped"): ["encoder=deep_sleep"],
     ("sequence_encoder", "flatten"): ["output=centre"],
     ("preparation", "features_only"): ["data.montage.psg=null", "encoder=none"],
 }
