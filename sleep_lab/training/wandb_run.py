@@ -64,6 +64,8 @@ class WandbRun(WandbLogger):
             mode="offline" if offline else None,
             **settings,
         )
+        # Lightning passes it on unset, and W&B warns that it is to be removed
+        del self._wandb_init["anonymous"]
         self.log_best = log_best
 
     @property
@@ -79,7 +81,8 @@ class WandbRun(WandbLogger):
             return super().experiment
         except Error as error:
             raise InputError(
-                f"W&B: {one_line(error)}; log in by `wandb login`, or set logger.wandb.offline=true"
+                f"W&B: {one_line(error).rstrip('.')}; or keep the run here by "
+                "logger.wandb.offline=true, and upload it later"
             ) from error
 
     def close(self, failed: bool) -> None:

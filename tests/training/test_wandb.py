@@ -1,18 +1,33 @@
 """W&B without an account or network: everything is in the offline run's file."""
 
+import base64
+import hashlib
 import json
 import logging
 import os
 import struct
+import subprocess
+import sys
 
 import pytest
 import wandb
-from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from pytorch_lightning.loggers import CSVLogger
 
+from sleep_lab.commands import train as training
 from sleep_lab.commands.train import main as train_main
+from sleep_lab.errors import InputError
 from sleep_lab.stages import STAGES
-from sleep_lab.training.wandb_results import LARGEST_REPORT, finish, log_results, tables_of
-from tests.conftest import SMALL
+from sleep_lab.training import WandbRun
+from sleep_lab.training.wandb_results import LARGEST_REPORT, log_results, tables_of
+from sleep_lab.training.wandb_run import (
+    chosen_options,
+    closed_in_the_end,
+    run_name,
+    sweep_name,
+)
+from tests.conftest import REPOSITORY, SMALL
 
 
 def records(path):
@@ -45,11 +60,24 @@ def quiet(monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
 
 
-def logged(folder):
-    """The config, the last value of everything logged, and the files of the offline run there."""
+def offline_run(folder):
+    """The file of the offline run in the folder, complete."""
     # its service may still write when a run has finished; when the service has ended, all is there
     wandb.teardown()
     (path,) = folder.rglob("*.wandb")
+    return path
+
+
+def only(folder, kind):
+    """The one record of that kind in the folder's offline run."""
+    found = [r for r in records(offline_run(folder)) if r.WhichOneof("record_type") == kind]
+    (record,) = found
+    return getattr(record, kind)
+
+
+def logged(folder):
+    """The config, the last value of everything logged, and the files of the offline run there."""
+    path = offline_run(folder)
     config, history, files = {}, {}, []
     for record in records(path):
         for item in (*record.run.config.update, *record.config.update):
@@ -81,8 +109,11 @@ def test_an_offline_run_holds_config_curves_tables_and_pictures(workplace, comma
     assert outcome.status == 0, outcome.error
     # the run is closed: the next job of a sweep would get its own
     assert wandb.run is None
+    assert only(tmp_path / "run", "exit").exit_code == 0
     config, history, files = logged(tmp_path / "run")
     assert config["encoder"]["_target_"] == "sleep_lab.models.encoders.SimpleSleepEncoder"
+    assert config["callbacks"]["checkpoint"]["dirpath"] == str(tmp_path / "run" / "checkpoints")
+    assert "${" not in json.dumps(config)
     assert {"train/loss", "val/accuracy", "val/cohen_kappa", "val/temperature"} <= set(history)
     keys = " ".join(history)
     for name in ("test/confusion_matrix", "test/nights", "test/overall", "test/hypnograms"):
@@ -143,11 +174,10 @@ def test_a_report_goes_along_as_it_is_unless_it_is_too_large(tmp_path, caplog, s
     (tmp_path / "report.html").write_text(page)
     loggers = [
         CSVLogger(tmp_path / "curves"),
-        WandbLogger(save_dir=tmp_path, project="test", offline=True),
+        WandbRun(str(tmp_path), project="test"),
     ]
-    with caplog.at_level(logging.WARNING, "sleep_lab"):
+    with caplog.at_level(logging.WARNING, "sleep_lab"), closed_in_the_end(loggers):
         log_results(loggers, tmp_path, JUDGED)
-    finish(loggers)
     _, history, files = logged(tmp_path)
     assert table(files, "comparison") == tables_of(JUDGED)["comparison"]
     pages = [path for path in files.values() if path.suffix == ".html"]
@@ -159,3 +189,173 @@ def test_a_report_goes_along_as_it_is_unless_it_is_too_large(tmp_path, caplog, s
         assert [path.read_text() for path in pages] == [page]
         assert any(key.startswith("test/report") for key in history)
         assert notices == []
+
+
+def test_the_runs_of_a_sweep_are_one_group_and_called_by_what_differs(
+    workplace, command, tmp_path, monkeypatch
+):
+    score = training.score_test_nights
+
+    def failing(*arguments):
+        if arguments[4].name == "1":
+            raise InputError("the second job fails when its test nights are scored")
+        score(*arguments)
+
+    monkeypatch.setattr(training, "score_test_nights", failing)
+    command(
+        train_main,
+        "-m",
+        *SMALL,
+        "logger=wandb",
+        "logger.wandb.tags=[mine]",
+        "encoder=simple_sleep,seq_sleep",
+        f"paths.prepared={workplace / 'prepared'}",
+        "hydra.sweep.dir=sweeps/encoders",
+    )
+    assert wandb.run is None
+    sweep = tmp_path / "sweeps" / "encoders"
+    runs = [only(sweep / number, "run") for number in "01"]
+    assert [run.display_name for run in runs] == ["encoder=simple_sleep", "encoder=seq_sleep"]
+    assert {run.run_group for run in runs} == {"encoders"}
+    assert runs[0].run_id != runs[1].run_id
+    assert list(runs[0].tags) == [
+        "mine",
+        "data=simulated",
+        "encoder=simple_sleep",
+        "reducer=attention",
+        "sequence_encoder=residual_gru",
+        "split=holdout",
+    ]
+    assert [only(sweep / number, "exit").exit_code for number in "01"] == [0, 1]
+
+
+@pytest.mark.parametrize("moment", ["log_hyperparams", "fit"])
+def test_a_run_that_fails_at_any_moment_is_closed_as_failed(
+    workplace, command, tmp_path, monkeypatch, moment
+):
+    def fail(*arguments, **named):
+        raise InputError(f"made to fail in {moment}")
+
+    if moment == "log_hyperparams":
+        opened = WandbRun.log_hyperparams
+        monkeypatch.setattr(WandbRun, moment, lambda self, config: (opened(self, config), fail()))
+    else:
+        monkeypatch.setattr(training, moment, fail)
+    outcome = command(
+        train_main,
+        *SMALL,
+        "logger=wandb",
+        f"paths.prepared={workplace / 'prepared'}",
+        "hydra.run.dir=run",
+    )
+    assert outcome.last_line == f"error: made to fail in {moment}"
+    assert wandb.run is None
+    assert only(tmp_path / "run", "exit").exit_code == 1
+
+
+def test_a_run_that_was_never_opened_is_not_opened_to_be_closed(tmp_path):
+    run = WandbRun(str(tmp_path), project="test")
+    with pytest.raises(ValueError, match="early"), closed_in_the_end([run]):
+        raise ValueError("early")
+    assert wandb.run is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_that_goes_on_in_its_folder_goes_on_in_its_run(tmp_path):
+    ids = []
+    for folder in ("a", "a", "b"):
+        run = WandbRun(str(tmp_path / folder), project="test")
+        with closed_in_the_end([run]):
+            ids.append(run.experiment.id)
+            assert run.experiment.settings.resume == "allow"
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_an_offline_run_leaves_the_next_one_its_choice_and_watches_the_machine(tmp_path):
+    run = WandbRun(str(tmp_path), project="test")
+    with closed_in_the_end([run]):
+        settings = run.experiment.settings
+    assert settings.mode == "offline"
+    assert not settings.x_disable_stats
+    assert "WANDB_MODE" not in os.environ
+
+
+def test_the_best_weights_go_along_on_request(tmp_path):
+    weights = tmp_path / "checkpoints" / "best.ckpt"
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+    run = WandbRun(str(tmp_path), project="test", log_best=True)
+    with closed_in_the_end([run]):
+        log_results([run], tmp_path, JUDGED)
+        name = f"best-{run.experiment.id}"
+    # what is sent along in tables is an artifact as well
+    found = [r.artifact for r in records(offline_run(tmp_path)) if r.artifact.type == "model"]
+    (artifact,) = found
+    assert (artifact.name, artifact.type, list(artifact.aliases)) == (name, "model", ["best"])
+    (content,) = artifact.manifest.contents
+    assert content.digest == base64.b64encode(hashlib.md5(b"weights").digest()).decode()
+    assert json.loads(artifact.metadata)["accuracy"] == SCORES["accuracy"]
+
+
+def job(tmp_path, *overrides, **choices):
+    """Hydra's own config of a run, or of a job of the sweep in `sweeps`."""
+    config = OmegaConf.create(
+        {
+            "mode": "RUN",
+            "overrides": {"task": list(overrides)},
+            "runtime": {
+                "choices": choices,
+                "output_dir": str(tmp_path / "2026-01-02" / "03-04-05"),
+            },
+            "sweep": {"dir": str(tmp_path / "sweeps")},
+        }
+    )
+    config.mode = RunMode.RUN
+    return config
+
+
+def test_a_run_is_called_by_what_was_typed_or_by_its_folder(tmp_path):
+    typed = ("encoder=seq_sleep", "logger=wandb", "logger.wandb.tags=[a]", "+x=1", "paths.runs=r")
+    assert run_name(job(tmp_path, *typed)) == "encoder=seq_sleep x=1"
+    assert run_name(job(tmp_path, "logger=wandb")) == "2026-01-02 03-04-05"
+    assert sweep_name(job(tmp_path)) is None
+
+
+def test_a_search_which_has_no_plan_is_called_by_what_its_job_was_told(tmp_path):
+    config = job(tmp_path, "optimizer.lr=0.001", "encoder=seq_sleep")
+    config.mode = RunMode.MULTIRUN
+    assert run_name(config) == "optimizer.lr=0.001 encoder=seq_sleep"
+    assert sweep_name(config) == "sweeps"
+
+
+def test_a_name_and_tags_are_cut_to_what_wandb_takes(tmp_path):
+    (tag,) = chosen_options(job(tmp_path, data="d" * 100, logger="wandb", encoder="none"))
+    assert tag == "data=" + "d" * 59
+    run = WandbRun(str(tmp_path), project="test", name="n" * 200, tags=[tag])
+    with closed_in_the_end([run]):
+        assert run.experiment.name == "n" * 128
+        assert run.experiment.tags == (tag,)
+
+
+def test_who_is_not_logged_in_is_told_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    run = WandbRun(str(tmp_path), project="test", offline=False)
+    with pytest.raises(InputError, match=r"API key.*logger\.wandb\.offline=true"):
+        run.log_hyperparams({})
+    assert wandb.run is None
+
+
+def test_without_wandb_on_the_machine_all_else_works(workplace, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['wandb'] = None\n")
+    finished = subprocess.run(
+        [sys.executable, REPOSITORY / "train.py", *SMALL, "hydra.run.dir=runs/without_wandb"],
+        cwd=workplace,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert (workplace / "runs" / "without_wandb" / "metrics.json").is_file()
