@@ -139,7 +139,8 @@ def told_apart(job: Job, jobs: Sequence[Job]) -> dict[str, str]:
 def described(overrides: Mapping[str, str]) -> str:
     """Overrides as on a command line; an experiment by its name alone."""
     return " ".join(
-        value if key == "experiment" else f"{key}={value}" for key, value in overrides.items()
+        value if key.partition("/")[0] == "experiment" else f"{key}={value}"
+        for key, value in overrides.items()
     )
 
 

@@ -20,6 +20,7 @@ from sleep_lab.evaluation.time_axis import INK
 PANELS = {"cohen_kappa": "Kappa", "accuracy": "Accuracy (%)", "macro_f1": "Macro F1 (%)"}
 SCALES = {"cohen_kappa": 1.0, "accuracy": 100.0, "macro_f1": 100.0}
 WORDS = {
+    "experiment/paper": "experiment",
     "split.training_nights": "training nights",
     "split.train_on": "trained on",
     "split.test_on": "tested on",
@@ -40,6 +41,7 @@ LOGARITHMIC_FROM = 20
 
 MOST_TICKS = 15
 PANEL_WIDTH_PX = 400
+CHARACTER_WIDTH_PX = 9
 LABEL_CHARACTERS = 48
 LEGEND_CHARACTERS = 150
 
@@ -128,8 +130,8 @@ def _draw_curve(
         axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0, zorder=1)
     else:
         axes.vlines(x, low, high, color=colour, linewidth=1.5)
-    line = "-" if joined else ""
-    axes.plot(x, mean, line, color=colour, marker=MARKERS[look], markersize=6, lw=2, zorder=3)
+    line = "-" if joined else "none"
+    axes.plot(x, mean, ls=line, lw=2, color=colour, marker=MARKERS[look], markersize=6, zorder=3)
 
 
 def _row_figure(settings: Sequence[ScoredSetting], keys: Sequence[str]) -> Figure:
@@ -173,23 +175,35 @@ def _panels(height: float, footnote: str) -> tuple[Figure, dict[str, Axes]]:
 
 
 def _number_axis(axes: Axes, values: Sequence[float]) -> None:
-    """Ticks at the values themselves if they are few and short, as far apart as their labels."""
+    """Ticks at the values themselves if they are few and short, otherwise at round numbers."""
     logarithmic = _spread_out(values)
     if logarithmic:
         axes.set_xscale("log")
-    labels = [f"{value:g}" for value in values]
-    if len(values) <= MOST_TICKS and max(map(len, labels)) <= 6:
-        at = np.log(values) if logarithmic else np.array(values)
-        pixels = (at - at[0]) / max(np.ptp(at), 1e-9) * PANEL_WIDTH_PX
-        kept = [0]
-        for number in range(1, len(values)):
-            widths = 4.5 * (len(labels[number]) + len(labels[kept[-1]]))
-            if pixels[number] - pixels[kept[-1]] > widths + 6:
-                kept.append(number)
-        axes.set_xticks([values[k] for k in kept], [labels[k] for k in kept])
-        axes.xaxis.set_minor_locator(NullLocator())
-    elif not logarithmic:
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=all(v == int(v) for v in values)))
+    if len(values) > MOST_TICKS or max(len(f"{value:g}") for value in values) > 6:
+        if not logarithmic:
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=all(v == int(v) for v in values)))
+            return
+        decades = range(math.floor(math.log10(values[0])), math.ceil(math.log10(values[-1])))
+        round_numbers = [m * 10.0**power for power in decades for m in (1, 2, 5)]
+        values = [number for number in round_numbers if values[0] <= number <= values[-1]]
+        if len(decades) > 3:
+            values = [number for number in values if math.log10(number).is_integer()]
+    ticks = _apart(values, logarithmic)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _apart(values: Sequence[float], logarithmic: bool) -> list[float]:
+    """Those values whose labels do not touch the label before."""
+    at = np.log(values) if logarithmic else np.array(values)
+    pixels = (at - at[0]) / max(np.ptp(at), 1e-9) * PANEL_WIDTH_PX
+    widths = [CHARACTER_WIDTH_PX * len(f"{value:g}") for value in values]
+    kept = [0]
+    for number in range(1, len(values)):
+        before = kept[-1]
+        if pixels[number] - pixels[before] > (widths[number] + widths[before]) / 2 + 6:
+            kept.append(number)
+    return [values[number] for number in kept]
 
 
 def _spread_out(values: Sequence[float]) -> bool:

@@ -65,12 +65,12 @@ class ScoredSetting:
 
 def scored(settings: Sequence[Setting]) -> list[ScoredSetting]:
     """The settings with their scores."""
-    return [
-        ScoredSetting(
-            setting, collected(setting.jobs), tuple(collected([job]) for job in setting.jobs)
-        )
-        for setting in settings
-    ]
+    found = []
+    for setting in settings:
+        of_jobs = tuple(collected([job]) for job in setting.jobs)
+        together = of_jobs[0] if len(of_jobs) == 1 else collected(setting.jobs)
+        found.append(ScoredSetting(setting, together, of_jobs))
+    return found
 
 
 def collected(jobs: Sequence[Job]) -> Collected | None:
