@@ -53,14 +53,15 @@ def told(overrides: Iterable[Any]) -> dict[str, str]:
 def _choices(typed: list[str]) -> list[list[str]]:
     """For each override, the forms that it takes in the jobs."""
     loader = _config_loader() if any("glob(" in override for override in typed) else None
-    choices = []
+    choices: dict[str, list[str]] = {}
     for override in OverridesParser.create(loader).parse_overrides(typed):
+        key = override.get_key_element()
         if override.is_sweep_override():
-            key = override.get_key_element()
-            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+            values = list(override.sweep_string_iterator())
         else:
-            choices.append([str(override.input_line)])
-    return choices
+            values = [override.get_value_element_as_str()]
+        choices[key] = [f"{key}={value}" for value in values]  # what was typed last holds
+    return list(choices.values())
 
 
 def _config_loader() -> ConfigLoader:

@@ -242,6 +242,12 @@ def test_a_sweep_that_the_config_describes_is_told_as_well(tmp_path):
     assert planned(tmp_path) == [{"split.fold": fold, "seed": "1"} for fold in ("0", "2")]
 
 
+def test_a_key_that_was_typed_holds_instead_of_the_config_s(tmp_path):
+    make_multirun(tmp_path, ["split.fold=1,2", "seed=1"], params={"split.fold": "range(9)"})
+    make_job(tmp_path / "0", ["split.fold=1", "seed=1"], {"a": hypnograms(0, 9)})
+    assert planned(tmp_path) == [{"split.fold": "2", "seed": "1"}]
+
+
 def test_a_plan_that_cannot_be_read_is_no_error(tmp_path):
     make_multirun(tmp_path, ["seed=1"], params={"split.fold": "${nowhere}"})
     make_job(tmp_path / "0", ["split.fold=1", "seed=1"], {"a": hypnograms(0, 9)})
