@@ -22,7 +22,11 @@ from sleep_lab.preparation.prepared_night import PreparedGroup
 from tests.nights import recording
 
 CONF = Path(next(iter(sleep_lab.conf.__path__)))
-GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name[0] != "_")
+GROUPS = sorted(
+    path.relative_to(CONF).as_posix()
+    for path in (*CONF.iterdir(), *(CONF / "hydra").iterdir())
+    if path.is_dir() and path.name[0] != "_" and path != CONF / "hydra"
+)
 OPTIONS = [
     (group, path.relative_to(CONF / group).with_suffix("").as_posix())
     for group in GROUPS
