@@ -22,6 +22,8 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.tree import Tree
 
+from sleep_lab.commands import sweep
+from sleep_lab.commands.help import asks_for_help, show_help
 from sleep_lab.errors import InputError, nearest, one_line
 from sleep_lab.experiment import missing_keys, require_complete
 from sleep_lab.instantiation import TARGETS, trusted_by_user
@@ -48,13 +50,19 @@ def hydra_command(
         @functools.wraps(run)
         def job(config: DictConfig) -> Any:
             logging.captureWarnings(True)
+            if sweep.in_sweep():
+                return sweep.run_job(checked, config)
             try:
-                require_complete(config, optional)
-                rank_zero_only(show)(config, f"{config_name} config")
-                return run(config)
+                return checked(config)
             except InputError:
                 remove_empty_run(Path(HydraConfig.get().runtime.output_dir))
                 raise
+
+        def checked(config: DictConfig) -> Any:
+            require_complete(config, optional)
+            if not sweep.in_sweep():
+                rank_zero_only(show)(config, f"{config_name} config")
+            return run(config)
 
         command = hydra.main(
             config_path=CONFIG_PACKAGE, config_name=config_name, **arguments_of_this_hydra()
@@ -64,10 +72,15 @@ def hydra_command(
         def main() -> None:
             # Hydra prints errors its own way, over many lines, unless it is told to raise them
             os.environ["HYDRA_FULL_ERROR"] = "1"
+            HydraConfig.instance().cfg = None
             try:
                 if find_spec(CONFIG_PACKAGE.removeprefix("pkg://")) is None:
                     raise InputError("sleep_lab is not installed: run pip install --editable .")
-                command()
+                if asks_for_help(sys.argv[1:]):
+                    show_help(config_name, sys.argv[1:])
+                    return
+                with sweep.reported():
+                    command()
             except (InputError, HydraException, OmegaConfBaseException) as error:
                 if os.environ.get(TRACEBACK_VARIABLE):
                     raise
