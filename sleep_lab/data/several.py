@@ -51,7 +51,7 @@ def numbers_of_channels(nights: Sequence[PreparedNight]) -> dict[str, dict[int, 
 
 def told(numbers: Mapping[int, str]) -> str:
     """Who has how many channels, in a message."""
-    return ", ".join(f"{who} has {number} channels" for number, who in numbers.items())
+    return ", ".join(sorted(f"{who} has {number} channels" for number, who in numbers.items()))
 
 
 def _rates(night: PreparedNight) -> dict[str, Any]:
