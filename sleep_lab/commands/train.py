@@ -139,8 +139,8 @@ def train(config: DictConfig) -> float:
         write_split(folder / "split.json", split, plain(config.split))
     with closed_in_the_end(trainer.loggers):
         for run_logger in trainer.loggers:
-            if isinstance(run_logger, Curves) and earlier.last is not None:
-                run_logger.go_on(earlier.step)
+            if isinstance(run_logger, Curves):
+                run_logger.begin(earlier.step)
             run_logger.log_hyperparams(plain(config))
         stopped = not earlier.trained and not fit(trainer, module, data, earlier.last)
         if trainer.is_global_zero:

@@ -58,11 +58,12 @@ class ResumePoint(pl.Callback):
 
 def generators() -> Generators:
     """The states of this process's random generators, as tensors and plain values."""
-    name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 (a user's part may use it)
+    numpy: Any = np.random.get_state(legacy=False)  # noqa: NPY002 (a user's part may draw from it)
+    numpy["state"]["key"] = numpy["state"]["key"].tolist()
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": (name, keys.tolist(), *rest),
+        "numpy": numpy,
         "python": random.getstate(),
     }
 

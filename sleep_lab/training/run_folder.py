@@ -1,6 +1,7 @@
 """What a run's folder holds of an earlier start of the same run."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +28,14 @@ class EarlierRun:
 
     Attributes:
         last: the checkpoint that training goes on from, or None.
-        step: how many steps the optimizer had made there.
+        step: how many steps the optimizer had made there; infinity if there are no more to come.
         trained: the training came to its end; best.ckpt is what it is to be.
         scored: so did the scoring of the test nights.
         best_score: of the trained run, the best value of its monitored metric; None if undefined.
     """
 
     last: Path | None = None
-    step: int = 0
+    step: float = 0
     trained: bool = False
     scored: bool = False
     best_score: float | None = None
@@ -51,6 +52,8 @@ def earlier_run(folder: Path, config: Mapping[str, Any], resume: bool) -> Earlie
     Raises:
         InputError: the folder holds a run and `resume` is false, or the run had another config.
     """
+    for part in (folder / CHECKPOINTS).glob(".*.part"):
+        part.unlink(missing_ok=True)
     found = [folder / name for name in (LAST, BEST) if (folder / name).is_file()]
     if not found:
         return EarlierRun()
@@ -59,15 +62,14 @@ def earlier_run(folder: Path, config: Mapping[str, Any], resume: bool) -> Earlie
             f"{folder} holds a run already: go on with it by resume=true, or choose another folder "
             "by hydra.run.dir=..."
         )
-    for part in (folder / CHECKPOINTS).glob(".*.part"):
-        part.unlink(missing_ok=True)
     content = torch.load(found[0], map_location="cpu", weights_only=True, mmap=True)
     _require_same(json.loads(content[CHECKPOINT_KEY])["config"], config, folder)
     trained = folder / TRAINED
     facts = json.loads(trained.read_text()) if trained.is_file() else {}
+    last = found[0] if found[0] == folder / LAST else None
     return EarlierRun(
-        last=found[0] if found[0].name == Path(LAST).name else None,
-        step=content["global_step"],
+        last=last,
+        step=math.inf if facts else content["global_step"] if last else 0,
         trained=bool(facts),
         scored=bool(facts) and (folder / SCORED).is_file(),
         best_score=facts.get("best_score"),
