@@ -236,14 +236,16 @@ def _flat(key: str, node: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _option(group: str, kind: Any) -> Any:
-    """The option of a group that builds this class, or what was given if there is none."""
+    """The one option of a group that builds this class, or what was given if it is not one."""
     folder = files("sleep_lab.conf") / group
     if not folder.is_dir():
         return kind
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if any(line.endswith(f".{kind}") for line in file.read_text().splitlines()):
-            return file.name.removesuffix(".yaml")
-    return kind or "none"
+    options = [
+        file.name.removesuffix(".yaml")
+        for file in folder.iterdir()
+        if any(line.endswith(f".{kind}") for line in file.read_text().splitlines())
+    ]
+    return options[0] if len(options) == 1 else kind or "none"
 
 
 def _treatment(group: str | Derivation) -> Any:
