@@ -54,7 +54,7 @@ def setting_table(settings: Sequence[ScoredSetting]) -> Table:
             continue
         spread = zip(_cells(scores.mean), _cells(scores.std), strict=True)
         lines = zip(
-            [f"{mean} ± {std}" for mean, std in spread],
+            [mean if mean == "-" else f"{mean} ± {std}" for mean, std in spread],
             _ranges(scores.interval),
             _cells(scores.pooled),
             strict=True,
@@ -132,11 +132,13 @@ def markdown(settings: Sequence[ScoredSetting], search: Search | None) -> str:
     if not search:
         parts += [_markdown(setting_table(settings)), f"{setting_caption(settings)}\n"]
     parts.append(_markdown(job_table(settings, search, intervals=True)))
-    resampled = {scores.resampled for setting in settings for scores in setting.of_jobs if scores}
-    parts.append(
-        "In brackets the 95 % BCa bootstrap interval of the mean over the job's "
-        f"{' or '.join(sorted(resampled))}, where there are 3 or more.\n"
-    )
+    own = [scores for setting in settings for scores in setting.of_jobs if scores]
+    resampled = {scores.resampled for scores in own if np.isfinite(scores.interval).any()}
+    if resampled:
+        parts.append(
+            "In brackets the 95 % BCa bootstrap interval of the mean over the job's "
+            f"{' or '.join(sorted(resampled))}, where there are 3 or more.\n"
+        )
     missing = problems(settings)
     if missing:
         parts += ["## Jobs without scores\n", *(f"- {problem}" for problem in missing)]

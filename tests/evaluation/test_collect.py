@@ -309,7 +309,7 @@ def test_undefined_scores_stay_out_of_means_and_are_empty_or_a_dash(tmp_path):
     main([str(tmp_path)])
     (mean,) = rows(tmp_path, "setting")
     assert (mean["cohen_kappa"], mean["accuracy"]) == ("", "1.0")
-    assert "| 100.0 ± 0.0 | - ± - |" in (tmp_path / "collected.md").read_text()
+    assert "| 100.0 ± 0.0 | - |" in (tmp_path / "collected.md").read_text()
 
 
 def test_jobs_are_in_the_order_of_their_numbers_at_any_depth(tmp_path):
