@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from textwrap import wrap
+from textwrap import TextWrapper
 
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
@@ -196,6 +196,12 @@ def listed(entries: Sequence[Entry] | Iterator[Entry], width: int) -> Text:
             text.append(" " * (NAMES + 4) + line + "\n")
     text.rstrip()
     return text
+
+
+def wrap(words: str, width: int) -> list[str]:
+    """The words in lines; names with hyphens, and paths, stay whole."""
+    whole = TextWrapper(width, break_on_hyphens=False, break_long_words=False)
+    return whole.wrap(words)
 
 
 def _comment(lines: Sequence[str]) -> list[str]:
