@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from sleep_lab.commands.evaluate import main as evaluate_main
 from sleep_lab.commands.hydra_command import hydra_command
@@ -75,6 +76,23 @@ def test_a_run_on_several_datasets_repeats_its_figures_exactly(robust, weights, 
     again = command(evaluate_main, f"model={model}", "hydra.run.dir=again", "paths.workers=1")
     assert again.status == 0, again.error
     assert same_figures(robust / "run", tmp_path / "again")
+
+
+@pytest.mark.parametrize("place", ["nights", "preparation"])
+def test_a_checkpoint_of_several_datasets_that_names_other_code_is_refused(
+    robust, place, command, tmp_path
+):
+    content = torch.load(robust / "run/checkpoints/best.ckpt", weights_only=True)
+    facts = json.loads(content["sleep_lab"])
+    evil = {"_target_": "shutil.rmtree", "path": str(tmp_path)}
+    if place == "nights":
+        facts["config"]["data"]["datasets"]["second"]["nights"] = evil
+    else:
+        facts["preparations"]["second"]["processings"]["psg"][0] = evil
+    torch.save({**content, "sleep_lab": json.dumps(facts)}, tmp_path / "evil.ckpt")
+    outcome = command(evaluate_main, "model=evil.ckpt", f"paths.prepared={robust / 'prepared'}")
+    assert outcome.status == 2
+    assert "may not instantiate 'shutil.rmtree'" in outcome.last_line
 
 
 @pytest.fixture

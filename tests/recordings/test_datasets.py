@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sleep_lab.errors import InputError
-from sleep_lab.experiment import plain, preparation_of
+from sleep_lab.experiment import plain, preparation_of, preparations_of
 from sleep_lab.instantiation import instantiate
 from sleep_lab.preparation import Preparation, prepare
 from sleep_lab.preparation.montage import with_channels
@@ -54,6 +54,38 @@ def test_channels_follow_those_that_are_given(data):
     assert config["single_channel"] == [config["feature_channel"]] == ["Fpz-Cz"]
     with pytest.raises(InputError, match=r"no channels; name them: data\.channels=\[\.\.\.\]"):
         preparation_of(of(data))
+
+
+@pytest.mark.parametrize("data", ["dodh_and_dodo", "simulated_datasets"])
+@pytest.mark.parametrize("signals", ["channels", "eeg_and_eog", "single_channel"])
+def test_one_key_says_what_the_network_sees_of_every_dataset(data, signals):
+    folders = [f"data.datasets.{name}.folder=there" for name in ("dodh", "dodo")]
+    config = composed(
+        f"data={data}", f"data.signals={signals}", *(folders if data.startswith("dod") else ())
+    )
+    assert config.data.dataset_names.split(",") == list(config.data.datasets)
+    seen = {name: prep.channels("psg") for name, prep in preparations_of(config).items()}
+    assert list(seen) == list(config.data.datasets)
+    if signals == "eeg_and_eog":
+        assert len(set(map(len, seen.values()))) == len(seen)
+        assert all(not name.startswith(("EMG", "ECG")) for own in seen.values() for name in own)
+        assert set.intersection(*map(set, seen.values()))
+    else:
+        assert set(seen.values()) == {tuple(config.data[signals])}
+    for name, own in seen.items():
+        alone = config.data.datasets[name]
+        if "simulated" in data:
+            assert set(own) <= set(alone.nights.channels)
+        else:
+            assert set(own) <= set(of(name).data.channels)
+
+
+def test_features_of_several_datasets_are_of_a_channel_that_all_have():
+    folders = [f"data.datasets.{name}.folder=there" for name in ("dodh", "dodo")]
+    for preparation in preparations_of(
+        composed("data=dodh_and_dodo", "features=shannon_entropy", *folders)
+    ).values():
+        assert preparation.features["shannon_entropy"].channels == ("F4_O2",)
 
 
 def test_mixed_features_are_of_the_dataset_s_channel():
