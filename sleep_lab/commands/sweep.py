@@ -73,6 +73,8 @@ class KnownSweep(Callback):
         """Make the folders as well: an engine may want to write there first."""
         del kwargs
         HydraConfig.instance().set_config(config)
+        if missing_extra():
+            return
         for folder in (config.paths.runs, config.hydra.sweep.dir):
             Path(folder).mkdir(parents=True, exist_ok=True)
 
@@ -124,12 +126,12 @@ def reported() -> Iterator[None]:
             raise InputError(missing) from error
         tell(Path(HydraConfig.get().sweep.dir))
         raise InputError(f"the sweep was cut short ({one_line(error)}); {again()}") from error
-    if in_sweep() and (number := tell(Path(HydraConfig.get().sweep.dir))):
-        raise InputError(f"{number} jobs are not done; {again()}")
+    if in_sweep() and (missing := tell(Path(HydraConfig.get().sweep.dir))):
+        raise InputError(f"{missing}; {again()}")
 
 
-def tell(folder: Path) -> int:
-    """Print how many jobs of a sweep are done, and why the others are not; how many are not."""
+def tell(folder: Path) -> str:
+    """Print how many jobs of a sweep are done, and why the others are not; "" if all are."""
     jobs = jobs_of(folder)
     problems = {job: problem for job in jobs if (problem := problem_of(job, folder))}
     lines = [
@@ -141,7 +143,7 @@ def tell(folder: Path) -> int:
         f"scores: python -m sleep_lab.evaluation.collect {folder}",
     ]
     sys.stderr.write("\n".join([*lines, ""]))
-    return len(problems)
+    return f"{len(problems)} of {len(jobs)} jobs not done" if problems else ""
 
 
 def problem_of(job: Job, folder: Path) -> str:

@@ -1,6 +1,7 @@
 """`train.py` and `sleep-lab-train`: one training run, from recordings to a scored model."""
 
 import logging
+import math
 import os
 import warnings
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import numpy as np
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from torch import Tensor
 
 from sleep_lab.commands.hydra_command import hydra_command
 from sleep_lab.data import NightPart, SleepDataModule, describe, write_split
@@ -77,7 +79,7 @@ def train(config: DictConfig) -> float:
     earlier = earlier_run(folder, plain(config), config.resume)
     if earlier.scored:
         logger.info("finished already: %s has its scores", folder / SCORED)
-        return earlier.best_score
+        return finite(earlier.best_score, config.monitor)
     pl.seed_everything(config.seed, workers=True, verbose=False)
 
     context = instantiate(config.context)
@@ -153,8 +155,22 @@ def train(config: DictConfig) -> float:
         # what called this, a sweep perhaps, is to end as well
         raise KeyboardInterrupt
     if earlier.trained:
-        return earlier.best_score
-    return float(trainer.checkpoint_callback.best_model_score)  # type: ignore[union-attr]
+        return finite(earlier.best_score, config.monitor)
+    return finite(trainer.checkpoint_callback.best_model_score, config.monitor)  # type: ignore[union-attr]
+
+
+def finite(score: float | Tensor | None, monitor: str) -> float:
+    """The best value of the monitored metric, which a search goes by.
+
+    Raises:
+        InputError: no validation gave one.
+    """
+    if score is None or not math.isfinite(score):
+        raise InputError(
+            f"{monitor} was not a number in any validation, so the weights kept are arbitrary: "
+            "lower optimizer.lr if the loss is not a number either, or choose another monitor"
+        )
+    return float(score)
 
 
 def fit(
