@@ -131,9 +131,19 @@ class Progress(ProgressBar):
             rest = f", at most {duration(left)} left" if left else ""
             logger.info("training epoch %s: %s, %s%s", numbered(trainer), brought, took, rest)
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Leave the bars as they are, also after a failure."""
-        del trainer, pl_module, stage
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the bars as they are."""
+        del trainer, pl_module
+        self._leave()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the bars as they are, so that the error stands alone."""
+        del trainer, pl_module, exception
+        self._leave()
+
+    def _leave(self) -> None:
         if self.bars:
             self.bars.stop()
             self.bars = None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 
 from sleep_lab.data import Context, NightPart, SleepDataModule
 from sleep_lab.experiment import fit_normalizers
@@ -68,7 +68,7 @@ def trained(
         callbacks=[*callbacks, checkpoint],
         logger=False,
         num_sanity_val_steps=0,
-        enable_progress_bar=False,
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         enable_model_summary=False,
     )
     data = SleepDataModule(parts, CONTEXT, batch_size=8)
