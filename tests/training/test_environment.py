@@ -11,7 +11,13 @@ import torch
 import sleep_lab
 from sleep_lab.preparation import prepare
 from sleep_lab.recordings import recording_file, write_h5
-from sleep_lab.training.environment import data_fingerprints, differences, environment, git_state
+from sleep_lab.training.environment import (
+    data_fingerprints,
+    differences,
+    environment,
+    git_state,
+    write_environment,
+)
 from tests.nights import preparation, prepared_night, recording
 
 CPU = torch.device("cpu")
@@ -96,6 +102,18 @@ def test_differences_name_the_nights_and_the_facts(tmp_path):
         f"versions.torch is 9.9, was {torch.__version__}",
         "seed is 1, was 0",
     ]
+
+
+def test_a_run_that_goes_on_with_other_data_is_warned(tmp_path, caplog):
+    a, b = (prepared_night(tmp_path / "store", name) for name in "ab")
+    write_environment(tmp_path, environment(0, CPU, [a]))
+    assert caplog.messages == []
+    write_environment(tmp_path, environment(0, CPU, [a]))
+    assert caplog.messages == []
+    now = environment(0, CPU, [a, b])
+    write_environment(tmp_path, now)
+    assert caplog.messages == ["not as when this run began: night b is new"]
+    assert json.loads((tmp_path / "environment.json").read_text()) == now
 
 
 def test_another_command_is_no_difference(tmp_path, monkeypatch):
