@@ -40,7 +40,7 @@ from sleep_lab.models.weights import load_model, store_temperature
 from sleep_lab.training import MONITORS, Curves, StagingModule, WholeCheckpoints
 from sleep_lab.training.environment import environment, write_environment
 from sleep_lab.training.interruption import Interruption, interruptible
-from sleep_lab.training.run_folder import BEST, SCORED, earlier_run
+from sleep_lab.training.run_folder import BEST, SCORED, EarlierRun, earlier_run
 from sleep_lab.training.wandb_results import log_results
 from sleep_lab.training.wandb_run import closed_in_the_end
 from sleep_lab.training.warm_start import WarmStart, fill, freeze
@@ -75,18 +75,48 @@ def train(config: DictConfig) -> float:
     for message in NOISE:
         warnings.filterwarnings("ignore", message)
     require_sense(config)
-    lights = lights_of_data(config.data)
+    options = StudyOptions(lights=lights_of_data(config.data))
     earlier = earlier_run(folder, plain(config), config.resume)
     if earlier.scored:
         logger.info("finished already: %s has its scores", folder / SCORED)
         return finite(earlier.best_score, config.monitor)
     pl.seed_everything(config.seed, workers=True, verbose=False)
 
-    context = instantiate(config.context)
     trainer = build_trainer(config)
+    module, data = built(config, trainer, earlier)
+    if trainer.is_global_zero:
+        write_environment(folder, module.facts["environment"])
+        write_split(folder / "split.json", data.split, plain(config.split))
+    with closed_in_the_end(trainer.loggers):
+        for run_logger in trainer.loggers:
+            if isinstance(run_logger, Curves):
+                run_logger.begin(earlier.step)
+            run_logger.log_hyperparams(plain(config))
+        stopped = not earlier.trained and not fit(trainer, module, data, earlier.last)
+        if trainer.is_global_zero:
+            best = best_weights(folder)
+            if config.temperature_scaling:
+                calibrate(best, trainer, data.split["validation"], config.combine)
+            score_test_nights(best, trainer, data.split["test"], config.combine, folder, options)
+    if stopped:
+        # what called this, a sweep perhaps, is to end as well
+        raise KeyboardInterrupt
+    if earlier.trained:
+        return finite(earlier.best_score, config.monitor)
+    return finite(trainer.checkpoint_callback.best_model_score, config.monitor)  # type: ignore[union-attr]
+
+
+def built(
+    config: DictConfig, trainer: pl.Trainer, earlier: EarlierRun
+) -> tuple[StagingModule, SleepDataModule]:
+    """The network with all that trains it, and the nights that it learns from.
+
+    Raises:
+        InputError: nights that cannot be used, or parts of the config that do not fit each other.
+    """
+    context = instantiate(config.context)
     preparations = preparations_of(config)
     nights = prepared_nights(config, preparations)
-    facts = environment(config.seed, trainer.strategy.root_device, nights)
     split = instantiate(config.split)(nights, context.length)
     data = SleepDataModule(
         split,
@@ -97,24 +127,17 @@ def train(config: DictConfig) -> float:
         workers=loading_processes(config.loader.workers, trainer),
         seed=config.seed,
     )
-
     example = split["train"][0].night
-    architecture = architecture_of(config, context, example)
-    model = build(architecture)
+    preparation = preparations[example.dataset]
+    model = build(architecture_of(config, context, example))
     require_channels(model, split)
     start = WarmStart.of(plain(config.start))
+    # weights and statistics of a run that goes on are in its checkpoint
     if earlier.last is None and start.weights is not None:
-        fill(model, start, preparations[example.dataset])
+        fill(model, start, preparation)
     if earlier.last is None and not start.keeps_statistics:
         fit_normalizers(model, split["train"], context)
     freeze(model, start)
-    logger.info(
-        "%d parameters, %s nights, %d training windows, on %s",
-        model.number_of_parameters,
-        " + ".join(f"{len(parts)} {name}" for name, parts in split.items()),
-        len(data.windows),
-        trainer.strategy.root_device,
-    )
     module = StagingModule(
         model,
         loss=instantiate(config.loss),
@@ -124,39 +147,26 @@ def train(config: DictConfig) -> float:
         monitor=config.monitor,
         combine=config.combine,
         facts={
-            "architecture": architecture,
-            "preparation": preparations[example.dataset].to_dict(),
+            "architecture": model.architecture,
+            "preparation": preparation.to_dict(),
             "preparations": {name: each.to_dict() for name, each in preparations.items() if name},
             "config": plain(config),
             "split": describe(split),
-            "environment": facts,
+            "environment": environment(config.seed, trainer.strategy.root_device, nights),
         },
     )
     try:
         module.configure_optimizers()
     except (TypeError, ValueError) as error:
         raise InputError(f"optimizer or scheduler: {one_line(error)}") from error
-    if trainer.is_global_zero:
-        write_environment(folder, facts)
-        write_split(folder / "split.json", split, plain(config.split))
-    with closed_in_the_end(trainer.loggers):
-        for run_logger in trainer.loggers:
-            if isinstance(run_logger, Curves):
-                run_logger.begin(earlier.step)
-            run_logger.log_hyperparams(plain(config))
-        stopped = not earlier.trained and not fit(trainer, module, data, earlier.last)
-        if trainer.is_global_zero:
-            best = best_weights(folder)
-            if config.temperature_scaling:
-                calibrate(best, trainer, split["validation"], config.combine)
-            options = StudyOptions(lights=lights)
-            score_test_nights(best, trainer, split["test"], config.combine, folder, options)
-    if stopped:
-        # what called this, a sweep perhaps, is to end as well
-        raise KeyboardInterrupt
-    if earlier.trained:
-        return finite(earlier.best_score, config.monitor)
-    return finite(trainer.checkpoint_callback.best_model_score, config.monitor)  # type: ignore[union-attr]
+    logger.info(
+        "%d parameters, %s nights, %d training windows, on %s",
+        model.number_of_parameters,
+        " + ".join(f"{len(parts)} {name}" for name, parts in split.items()),
+        len(data.windows),
+        trainer.strategy.root_device,
+    )
+    return module, data
 
 
 def finite(score: float | Tensor | None, monitor: str) -> float:

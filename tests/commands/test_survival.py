@@ -166,7 +166,7 @@ def test_a_finished_run_is_left_as_it_is(command, tmp_path):
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.ckpt")}
     again = command(train_main, *options, "resume=true")
     assert again.status == 0
-    assert "finished already" in again.error
+    assert "finished already" in again.out
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.ckpt")} == before
 
 
