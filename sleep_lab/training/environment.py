@@ -28,7 +28,7 @@ ENVIRONMENT = "environment.json"
 GIT_S = 10
 """Seconds after which git is not waited for."""
 
-ABOUT_THE_RUN = ("command", "data")
+APART = ("command", "cuda_visible_devices", "data")
 """Facts that differ between equal runs, or are compared by themselves."""
 
 logger = logging.getLogger(__name__)
@@ -136,17 +136,13 @@ def write_environment(folder: Path, facts: Facts) -> None:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """In words, what is not the same in the facts of two runs; the command apart."""
     old, new = before["data"]["nights"], now["data"]["nights"]
-    nights = [
-        *(
-            f"night {name} has other contents"
-            for name in old
-            if new.get(name, old[name]) != old[name]
-        ),
-        *(f"night {name} is gone" for name in old if name not in new),
-        *(f"night {name} is new" for name in new if name not in old),
-    ]
+    nights = {
+        "nights with other contents": [n for n in old if n in new and new[n] != old[n]],
+        "nights that are gone": [n for n in old if n not in new],
+        "new nights": [n for n in new if n not in old],
+    }
     was, is_now = dict(_flat(before)), dict(_flat(now))
-    return nights + [
+    return [f"{what}: {', '.join(names)}" for what, names in nights.items() if names] + [
         f"{key} is {is_now.get(key)}, was {was.get(key)}"
         for key in dict.fromkeys((*was, *is_now))
         if was.get(key) != is_now.get(key)
@@ -155,7 +151,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in facts.items():
-        if key in ABOUT_THE_RUN:
+        if key in APART:
             continue
         if isinstance(value, Mapping):
             yield from ((f"{key}.{inner}", fact) for inner, fact in value.items())

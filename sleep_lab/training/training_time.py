@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 
+from sleep_lab.training.environment import device_name
 from sleep_lab.whole_file import write_whole
 
 
@@ -48,16 +48,11 @@ class TrainingTime(pl.Callback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the file, in one process."""
         seconds = self.seconds
-        device = pl_module.device
-        if device.type == "cuda":
-            name = torch.cuda.get_device_name(device)
-        else:
-            name = f"{device.type}, {torch.get_num_threads()} threads"
         score = getattr(trainer.checkpoint_callback, "best_model_score", None)
         facts = {
             "seconds": round(seconds, 2),
             "training_epochs": trainer.current_epoch,
-            "device": name,
+            "device": device_name(pl_module.device),
             "processes": trainer.world_size,
             # an undefined score is null, which nan is in no JSON
             "best_score": float(score) if score is not None and score.isfinite() else None,

@@ -96,9 +96,9 @@ def test_differences_name_the_nights_and_the_facts(tmp_path):
     now = environment(1, CPU, [changed, c])
     now["versions"] = now["versions"] | {"torch": "9.9"}
     assert differences(before, now) == [
-        "night a has other contents",
-        "night b is gone",
-        "night c is new",
+        "nights with other contents: a",
+        "nights that are gone: b",
+        "new nights: c",
         f"versions.torch is 9.9, was {torch.__version__}",
         "seed is 1, was 0",
     ]
@@ -112,7 +112,7 @@ def test_a_run_that_goes_on_with_other_data_is_warned(tmp_path, caplog):
     assert caplog.messages == []
     now = environment(0, CPU, [a, b])
     write_environment(tmp_path, now)
-    assert caplog.messages == ["not as when this run began: night b is new"]
+    assert caplog.messages == ["not as when this run began: new nights: b"]
     assert json.loads((tmp_path / "environment.json").read_text()) == now
 
 
