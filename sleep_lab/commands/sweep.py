@@ -114,8 +114,8 @@ def reported() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if in_sweep():
-            tell(Path(HydraConfig.get().sweep.dir))
+        if in_sweep() and tell(Path(HydraConfig.get().sweep.dir)):
+            sys.stderr.write(f"{again()}\n")
         raise
     except (InputError, HydraException, OmegaConfBaseException):
         raise
@@ -132,7 +132,10 @@ def reported() -> Iterator[None]:
 
 def tell(folder: Path) -> str:
     """Print how many jobs of a sweep are done, and why the others are not; "" if all are."""
-    jobs = jobs_of(folder)
+    try:
+        jobs = jobs_of(folder)
+    except InputError:
+        return ""  # none has begun
     problems = {job: problem for job in jobs if (problem := problem_of(job, folder))}
     lines = [
         f"{len(jobs) - len(problems)} of {len(jobs)} jobs done",
@@ -159,6 +162,8 @@ def again() -> str:
     hydra: Any = HydraConfig.get()
     if study := hydra.sweeper.get("study_name"):
         return f"to search on, repeat the command with hydra.sweeper.study_name={study}"
+    if hydra.job.config_name != "train":
+        return "mend what is wrong and repeat the command"
     folder = f"hydra.sweep.dir={hydra.sweep.dir}"
     return f"to run only these, repeat the command with {folder} resume=true"
 
