@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from hydra.core.config_store import ConfigStore
@@ -20,13 +20,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sleep_lab.errors import InputError, one_line
-from sleep_lab.evaluation.sweep import Job, described, jobs_of, told_apart
+from sleep_lab.evaluation.sweep import FAILED, Job, described, jobs_of, told_apart
 from sleep_lab.whole_file import write_whole
 
 logger = logging.getLogger(__name__)
-
-FAILED = "failed.txt"
-"""Why a job of a sweep has not come to its end, on one line; only there while it has not."""
 
 EXTRAS = {
     "hydra_joblib_launcher": "joblib",
@@ -67,7 +64,13 @@ prefer_our_engines()
 
 
 class KnownSweep(Callback):
-    """Makes the config of a sweep known as Hydra's own, before its first job and after its last."""
+    """Makes the config of a sweep known as Hydra's own, before its first job and after its last.
+
+    Attributes:
+        folder: of the sweep that this process has begun; None if it has not.
+    """
+
+    folder: ClassVar[Path | None] = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Make the folders as well: an engine may want to write there first."""
@@ -75,6 +78,7 @@ class KnownSweep(Callback):
         HydraConfig.instance().set_config(config)
         if missing_extra():
             return
+        KnownSweep.folder = Path(config.hydra.sweep.dir)
         for folder in (config.paths.runs, config.hydra.sweep.dir):
             Path(folder).mkdir(parents=True, exist_ok=True)
 
@@ -111,22 +115,23 @@ def reported() -> Iterator[None]:
     Raises:
         InputError: some jobs are not done, or what runs them failed.
     """
+    KnownSweep.folder = None
     try:
         yield
     except KeyboardInterrupt:
-        if in_sweep() and tell(Path(HydraConfig.get().sweep.dir)):
+        if KnownSweep.folder and tell(KnownSweep.folder):
             sys.stderr.write(f"{again()}\n")
         raise
     except (InputError, HydraException, OmegaConfBaseException):
         raise
     except Exception as error:
-        if not in_sweep():
-            raise
-        if missing := missing_extra():
+        if in_sweep() and (missing := missing_extra()):
             raise InputError(missing) from error
-        tell(Path(HydraConfig.get().sweep.dir))
+        if not KnownSweep.folder:
+            raise
+        tell(KnownSweep.folder)
         raise InputError(f"the sweep was cut short ({one_line(error)}); {again()}") from error
-    if in_sweep() and (missing := tell(Path(HydraConfig.get().sweep.dir))):
+    if KnownSweep.folder and (missing := tell(KnownSweep.folder)):
         raise InputError(f"{missing}; {again()}")
 
 

@@ -23,6 +23,9 @@ FOLD, TRIAL, SEED = "split.fold", "split.trial", "seed"
 REPETITIONS = (FOLD, TRIAL, SEED)
 """Overrides that repeat a setting instead of changing it."""
 
+FAILED = "failed.txt"
+"""Why a job of a sweep has not come to its end, on one line; only there while it has not."""
+
 OVERRIDES = Path(".hydra") / "overrides.yaml"
 NOT_DONE = "not done: run the sweep again with resume=true"
 NO_FOLDER = "not done, and left no folder: run the sweep again with resume=true"
@@ -234,7 +237,7 @@ def _job(folder: Path, sweep: Path) -> Job:
 
 def _problem(folder: Path) -> str:
     """Why a job has no scores; "" if it has."""
-    failed = folder / "failed.txt"
+    failed = folder / FAILED
     if failed.is_file():
         return f"failed: {' '.join(failed.read_text().split()) or 'nothing says why'}"
     if (folder / "metrics.json").is_file():

@@ -42,6 +42,14 @@ def test_a_failed_job_stops_no_other_and_the_end_says_which_and_why(command, tmp
     assert [path.parent.name for path in tmp_path.rglob("failed.txt")] == ["1"]
 
 
+def test_a_sweep_of_the_config_is_shown_without_being_begun(command, tmp_path):
+    shown = command(sweeping([]), "experiment=paper/temporal_context", "--cfg", "job", "--resolve")
+    assert shown.status == 0
+    assert "context:" in shown.out
+    assert not shown.error
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_job_that_was_mended_has_failed_no_longer(command, tmp_path):
     command(sweeping([], 1, InputError("no such night")), *SWEEP)
     ended = command(sweeping([]), *SWEEP)

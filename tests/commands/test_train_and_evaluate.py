@@ -45,7 +45,6 @@ def test_a_run_leaves_the_files_that_scripts_rely_on(workplace):
         "review.csv",
         "sleep_statistics.csv",
         "split.json",
-        "split.json",
         "training.json",
         f"exports/bids/{night}_events.json",
         f"exports/bids/{night}_events.tsv",

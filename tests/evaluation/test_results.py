@@ -159,12 +159,10 @@ def test_a_file_that_cannot_be_replaced_stays_and_leaves_nothing_beside_it(tmp_p
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):
     write_whole(tmp_path / "metrics.json", b"old")
 
-    def full_disk(path: Path, content: bytes) -> None:
-        with path.open("wb") as file:
-            file.write(content[:2])
+    def full_disk(path: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    monkeypatch.setattr(Path, "replace", full_disk)
     with pytest.raises(InputError, match="No space left on device"):
         write_whole(tmp_path / "metrics.json", b"new content")
     assert files(tmp_path) == {"metrics.json": b"old"}

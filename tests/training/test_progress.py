@@ -97,6 +97,7 @@ def test_every_training_epoch_is_a_line_with_its_losses_scores_and_the_best(tmp_
 def test_a_training_that_goes_on_counts_on_and_knows_the_best_so_far(tmp_path, caplog):
     first, rest = Seen(), Seen()
     trained(tmp_path, Progress(), first, epochs=2)
+    caplog.clear()
     with caplog.at_level(logging.INFO, "sleep_lab"):
         trained(tmp_path, Progress(), rest, epochs=3, resume=tmp_path / "last.ckpt")
     (line,) = lines(caplog)
