@@ -1,5 +1,6 @@
 """A function of a config as a command: composed by Hydra, with errors of one line."""
 
+import errno
 import functools
 import inspect
 import logging
@@ -62,7 +63,13 @@ def hydra_command(
             require_complete(config, optional)
             if not sweep.in_sweep():
                 rank_zero_only(show)(config, f"{config_name} config")
-            return run(config)
+            try:
+                return run(config)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    raise
+                where = error.filename or HydraConfig.get().runtime.output_dir
+                raise InputError(f"{where}: {error.strerror}; make room") from error
 
         command = hydra.main(
             config_path=CONFIG_PACKAGE, config_name=config_name, **arguments_of_this_hydra()
