@@ -1,6 +1,7 @@
 """A sweep of a command: what becomes of its jobs, and what is said at its end."""
 
 import logging
+import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -94,6 +95,9 @@ def run_job(run: Callable[[DictConfig], Any], config: DictConfig) -> Any:
     Returns:
         What `run` returns, or None if it failed.
     """
+    if multiprocessing.get_start_method(allow_none=True) == "loky":
+        # a process of joblib's starts others in a way that they do not know
+        multiprocessing.set_start_method(None, force=True)
     note = Path(HydraConfig.get().runtime.output_dir) / FAILED
     write_whole(note, b"stopped before its end\n")
     try:

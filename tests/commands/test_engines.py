@@ -62,6 +62,9 @@ def test_joblib_runs_what_can_run_prepares_each_night_once_and_goes_on_with_what
         "optimizer.lr=1e-3,-1,1e-2",
         *WATCHED,
         "+data.nights.log=opened.txt",
+        # a job's own processes
+        "paths.workers=2",
+        "loader.workers=1",
     )
     first = sweep(tmp_path, *command)
     assert first.returncode == 2
