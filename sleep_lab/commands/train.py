@@ -262,10 +262,9 @@ def require_sense(config: DictConfig) -> None:
         whole_number(config, "loader.workers", 0)
     one_of(config, "combine", COMBINATIONS)
     WarmStart.of(plain(config.start))
-    if not isinstance(config.temperature_scaling, bool):
-        raise InputError(
-            f"temperature_scaling is true or false, not {config.temperature_scaling!r}"
-        )
+    for key in ("resume", "skip_bad_nights", "temperature_scaling"):
+        if not isinstance(config[key], bool):
+            raise InputError(f"{key} is true or false, not {config[key]!r}")
     one_of(config, "monitor", MONITORS)
     better = "min" if config.monitor == "val/loss" else "max"
     if config.monitor_mode != better:

@@ -17,6 +17,8 @@ from sleep_lab.errors import InputError
 class StridedSampler(DistributedSampler[int]):
     """Shuffled windows, every `stride`-th of each part, from another start each training epoch.
 
+    A part of fewer windows than that gives one of them in each training epoch.
+
     Neighbouring windows share most of their signals. A stride of the context's length shows every
     sleep epoch once in a training epoch; 1 shows every window. The draw depends on the seed and the
     number of the training epoch alone; several processes share it out.
@@ -38,21 +40,30 @@ class StridedSampler(DistributedSampler[int]):
         self.stride = stride
         self.part = torch.from_numpy(dataset.part).long()
         self.first_epoch = torch.from_numpy(dataset.first_epoch).long()
-        self.parts = len(dataset.parts)
+        # windows of each part, which lie one after the other from `begin` on
+        self.counts = torch.bincount(self.part, minlength=len(dataset.parts))
+        self.begin = self.counts.cumsum(0) - self.counts
+        short = self.counts < stride
+        long_windows = int(self.counts[~short].sum())
+        self.shown = long_windows // stride + int(self.counts[short].count_nonzero())
 
     def __len__(self) -> int:
         """Windows of this process in a training epoch: the same number in each."""
-        return max(1, len(self.part) // (self.stride * self.num_replicas))
+        return max(1, self.shown // self.num_replicas)
 
     def __iter__(self) -> Iterator[int]:
         """Indices of this process's windows."""
         generator = seeded(self.seed, self.epoch)
-        start = torch.randint(self.stride, (self.parts,), generator=generator)
+        start = torch.randint(self.stride, self.counts.shape, generator=generator)
         due = (self.first_epoch - start[self.part]) % self.stride == 0
+        # short parts, and those with gaps where nobody scored, may have none there
+        missed = (self.counts > 0) & (self.part[due].bincount(minlength=len(start)) == 0)
+        due[(self.begin + start % self.counts.clamp(min=1))[missed]] = True
         indices = due.nonzero().squeeze(1)
         shuffled = indices[torch.randperm(len(indices), generator=generator)]
         # some starts give a window less: those are filled up from the beginning
-        filled = shuffled.repeat(2)[: len(self) * self.num_replicas]
+        wanted = len(self) * self.num_replicas
+        filled = shuffled.repeat(1 + wanted // len(shuffled))[:wanted]
         yield from filled[self.rank :: self.num_replicas].tolist()
 
 

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
 from sleep_lab.data.parts import PARTS, NightPart, Split, checked, describe, restore
+from sleep_lab.data.split_options import names
 from sleep_lab.errors import InputError, nearest, one_line
 from sleep_lab.preparation import PreparedNight
 from sleep_lab.whole_file import write_whole
@@ -24,11 +24,12 @@ def named(
     """The nights that the user lists for each part; others are not used.
 
     Raises:
-        InputError: an unknown id, a person in two parts, an empty part.
+        InputError: no lists, an unknown id, a person in two parts, an empty part.
     """
     by_id = {night.id: night for night in nights}
-    lists = dict(zip(PARTS, (train, validation, test), strict=True))
-    for name, ids in lists.items():
+    lists: dict[str, list[str]] = {}
+    for name, given in zip(PARTS, (train, validation, test), strict=True):
+        lists[name] = ids = names(name, given, "nights' ids")
         for night_id in ids:
             if night_id not in by_id:
                 raise InputError(f"split.{name}: no night {night_id!r}; {nearest(night_id, by_id)}")
@@ -52,12 +53,11 @@ def from_file(nights: Sequence[PreparedNight], context: int, file: str) -> Split
     Raises:
         InputError: no such file, no split in it, or a split that `named` refuses too.
     """
-    lists = _lists_in(Path(file))
+    lists = _lists_in(Path(str(file)))
     try:
         if not any(isinstance(entry, Mapping) for ids in lists.values() for entry in ids):
-            return named(nights, context, **{name: list(map(str, lists[name])) for name in PARTS})
-        split = {name: restore(lists[name], nights) for name in PARTS}
-        return checked(split, context, one_person_many_parts=_cut_apart(split))
+            return named(nights, context, **lists)
+        return checked({name: restore(lists[name], nights) for name in PARTS}, context)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file}: no split that train.py wrote ({one_line(error)})") from error
 
@@ -87,23 +87,3 @@ def _lists_in(path: Path) -> dict[str, list[Any]]:
                 "validation: [...], test: [...]} with the ids of nights"
             )
     return {name: lists[name] for name in PARTS}
-
-
-def _cut_apart(split: Split) -> bool:
-    """Whether nights are cut among the sides of the split.
-
-    Raises:
-        InputError: two sides see the same sleep epochs of a night.
-    """
-    sides: dict[str, list[tuple[int, int, str]]] = {}
-    for name, parts in split.items():
-        for part in parts:
-            seen = (part.visible_first, part.visible_last, name)
-            sides.setdefault(part.night.id, []).append(seen)
-    for night, spans in sides.items():
-        for (_, last, one), (first, _, other) in combinations(sorted(spans), 2):
-            if one != other and first < last:
-                raise InputError(
-                    f"night {night!r}: {one} and {other} see the same sleep epochs; leave a gap"
-                )
-    return any(len({name for *_, name in spans}) > 1 for spans in sides.values())

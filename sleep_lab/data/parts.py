@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +49,13 @@ Split = dict[str, list[NightPart]]
 """For "train", "validation" and "test", the parts of nights, sorted by the nights' ids."""
 
 
-def checked(split: Split, context: int, one_person_many_parts: bool = False) -> Split:
+def checked(split: Split, context: int) -> Split:
     """The split itself, if every part has scored epochs, long enough nights, and its own people.
 
+    A person may be on several sides only where each of their nights is cut among those.
+
     Raises:
-        InputError: says which part or person is wrong.
+        InputError: says which part, night or person is wrong.
     """
     for name, parts in split.items():
         if not parts:
@@ -68,20 +71,41 @@ def checked(split: Split, context: int, one_person_many_parts: bool = False) -> 
                     f"night {part.night.id!r} has {part.night.epochs} sleep epochs, fewer than "
                     f"the context's {context}; set context.length lower or leave the night out"
                 )
-    if not one_person_many_parts:
-        _refuse_shared_people(split)
+    _refuse_shared_epochs(split)
+    _refuse_shared_people(split)
     return split
 
 
-def _refuse_shared_people(split: Split) -> None:
-    owner: dict[str, tuple[str, str]] = {}
+def _refuse_shared_epochs(split: Split) -> None:
+    sides: dict[str, list[tuple[int, int, str]]] = {}
     for name, parts in split.items():
         for part in parts:
-            known, night = owner.setdefault(part.night.person, (name, part.night.id))
-            if known != name:
+            seen = (part.visible_first, part.visible_last, name)
+            sides.setdefault(part.night.id, []).append(seen)
+    for night, spans in sides.items():
+        for (_, last, one), (first, _, other) in combinations(sorted(spans), 2):
+            if one != other and first < last:
                 raise InputError(
-                    f"person {part.night.person!r} is in two parts of the split: night {night!r} "
-                    f"in {known}, night {part.night.id!r} in {name}; put them in one"
+                    f"night {night!r}: {one} and {other} see the same sleep epochs; put it in one "
+                    "of them, or leave a gap"
+                )
+
+
+def _refuse_shared_people(split: Split) -> None:
+    sides: dict[str, dict[str, list[str]]] = {}
+    for name, parts in split.items():
+        for part in parts:
+            own = sides.setdefault(part.night.person, {}).setdefault(part.night.id, [])
+            if name not in own:
+                own.append(name)
+    for person, nights in sides.items():
+        (night, known), *others = nights.items()
+        for other, names in others:
+            if names != known:
+                raise InputError(
+                    f"person {person!r} is in two parts of the split: night {night!r} in "
+                    f"{' and '.join(known)}, night {other!r} in {' and '.join(names)}; put them "
+                    "in one"
                 )
 
 
@@ -109,8 +133,11 @@ def restore(
 ) -> list[NightPart]:
     """One part of a described split, over these prepared nights.
 
+    A part that begins or ends with its night sees all the padding that the night has now.
+
     Raises:
         InputError: a night is missing or is shorter than it was.
+        ValueError: a part has no sleep epoch.
     """
     by_id = {night.id: night for night in nights}
     restored = []
@@ -118,11 +145,20 @@ def restore(
         night_id = str(part["night"])
         if night_id not in by_id:
             raise InputError(f"night {night_id!r} of the split is gone; {nearest(night_id, by_id)}")
-        limits = [int(part[k]) for k in ("first", "last", "visible_first", "visible_last")]
-        if limits[1] > by_id[night_id].epochs:
+        whole = NightPart.whole(by_id[night_id])
+        first, last, visible_first, visible_last = (
+            int(part[key]) for key in ("first", "last", "visible_first", "visible_last")
+        )
+        if last > whole.last:
             raise InputError(
-                f"night {night_id!r} has {by_id[night_id].epochs} sleep epochs; the split "
-                f"was made when it had {limits[1]} or more"
+                f"night {night_id!r} has {whole.last} sleep epochs; the split was made when it had "
+                f"{last} or more"
             )
-        restored.append(NightPart(by_id[night_id], *limits))
+        if not 0 <= first < last:
+            raise ValueError(f"night {night_id!r} from {first} to {last}")
+        if first == 0 or visible_first < whole.visible_first:
+            visible_first = whole.visible_first
+        if last == whole.last or visible_last > whole.visible_last:
+            visible_last = whole.visible_last
+        restored.append(NightPart(whole.night, first, last, visible_first, visible_last))
     return restored

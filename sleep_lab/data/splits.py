@@ -1,7 +1,8 @@
 """Splits: which nights, or which hours of them, a network learns from and is tested on.
 
-A split is a pure function of sorted ids, a seed and the context's length; no person is ever in two
-parts. People of different datasets are different people.
+A split is a pure function of sorted ids, a seed and the context's length. No person is ever in two
+parts, but of `within_recording`. People of different datasets are different people; validation and
+test have some of each dataset where there are enough.
 """
 
 from collections.abc import Collection, Sequence
@@ -9,6 +10,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from sleep_lab.data.parts import PARTS, NightPart, Split, checked
+from sleep_lab.data.split_options import names, number_of_people, share, whole_number
 from sleep_lab.errors import InputError, nearest
 from sleep_lab.preparation import PreparedNight
 
@@ -21,6 +23,8 @@ def holdout(
     seed: int = 0,
 ) -> Split:
     """Some people for validation, some for test, the rest for training.
+
+    Each dataset's people are spread evenly over the three.
 
     Args:
         nights: prepared nights, in any order.
@@ -38,10 +42,12 @@ def holdout(
             f"split=holdout wants at least {len(PARTS)} people, one for each part, not "
             f"{len(people)} ({', '.join(people)}); add nights, or use split=within_recording"
         )
-    testing = _count(test, len(people), len(people) - 2, "test")
-    validating = _count(validation, len(people), len(people) - 2, "validation")
-    drawn = np.random.default_rng(seed).permutation(people).tolist()
-    return _by_person(nights, context, drawn[testing : testing + validating], drawn[:testing])
+    testing = number_of_people("test", test, len(people), len(people) - 2)
+    validating = number_of_people("validation", validation, len(people), len(people) - 2)
+    drawn = _drawn(people, seed)
+    testers = _of_each_dataset(nights, drawn, testing)
+    validators = _of_each_dataset(nights, _without(drawn, testers), validating)
+    return _by_person(nights, context, validators, testers)
 
 
 def folds(
@@ -55,7 +61,7 @@ def folds(
     """Cross-validation: people in `folds` sets of nearly equal numbers, one of which is for test.
 
     Over all folds every person is tested once. Each dataset's people are spread evenly over the
-    folds.
+    folds, and over validation and training.
 
     Args:
         nights: prepared nights, in any order.
@@ -69,26 +75,26 @@ def folds(
         InputError: fewer people than folds, no such fold, or no one left to train on.
     """
     people = _people(nights)
-    number = len(people) if folds is None else folds
+    number = len(people) if folds is None else whole_number("folds", folds)
     if not 2 <= number <= len(people) or len(people) < len(PARTS):
         raise InputError(
             f"split=folds cannot make {number} folds of {len(people)} people "
             f"({', '.join(people)}); set split.folds from 2 to the number of people, of 3 or more"
         )
-    if not 0 <= fold < number:
+    if whole_number("fold", fold) >= number:
         raise InputError(f"split.fold={fold}: the {number} folds are 0 to {number - 1}")
     testers: list[str] = []
     dealt = 0
     for dataset in sorted({night.dataset for night in nights}):
         own = _people([night for night in nights if night.dataset == dataset])
-        sets = np.array_split(np.random.default_rng(seed).permutation(own), number)
+        sets = np.array_split(_drawn(own, seed), number)
         # the first sets may be larger by one: those follow where the last dataset's ended
         testers += sets[(fold - dealt) % number].tolist()
         dealt += len(own)
-    others = sorted(set(people) - set(testers))
-    validating = _count(validation, len(others), len(others) - 1, "validation")
-    drawn = np.random.default_rng((seed, fold)).permutation(others).tolist()
-    return _by_person(nights, context, drawn[:validating], testers)
+    others = _without(people, testers)
+    validating = number_of_people("validation", validation, len(others), len(others) - 1)
+    validators = _of_each_dataset(nights, _drawn(others, seed, fold), validating)
+    return _by_person(nights, context, validators, testers)
 
 
 def learning_curve(
@@ -118,14 +124,15 @@ def learning_curve(
         InputError: fewer nights than that are left to train on.
     """
     people = _people(nights)
-    testing = _count(test, len(people), len(people) - 2, "test")
-    validating = _count(validation, len(people), len(people) - testing - 1, "validation")
-    drawn = np.random.default_rng((seed, _trial(trial))).permutation(people).tolist()
-    testers, validators = drawn[:testing], drawn[testing : testing + validating]
-    place = {person: number for number, person in enumerate(drawn)}
-    left = [night for night in nights if place[night.person] >= testing + validating]
-    left.sort(key=lambda night: (place[night.person], night.id))
-    if not 1 <= training_nights <= len(left):
+    testing = number_of_people("test", test, len(people), len(people) - 2)
+    validating = number_of_people("validation", validation, len(people), len(people) - testing - 1)
+    drawn = _drawn(people, seed, whole_number("trial", trial))
+    testers = _of_each_dataset(nights, drawn, testing)
+    validators = _of_each_dataset(nights, _without(drawn, testers), validating)
+    training = _without(drawn, [*testers, *validators])
+    left = [night for night in nights if night.person in training]
+    left.sort(key=lambda night: (training.index(night.person), night.id))
+    if not 1 <= whole_number("training_nights", training_nights) <= len(left):
         raise InputError(
             f"split.training_nights={training_nights}: {len(left)} of {len(nights)} nights are "
             f"left where {testing} people are for test and {validating} for validation; set it "
@@ -180,11 +187,12 @@ def transfer(
             f"{', '.join(known)}"
         )
     people = _people([night for night in nights if night.dataset in training])
-    validating = _count(validation, len(people), len(people) - 1, "validation")
-    drawn = np.random.default_rng((seed, _trial(trial))).permutation(people).tolist()
+    validating = number_of_people("validation", validation, len(people), len(people) - 1)
+    drawn = _drawn(people, seed, whole_number("trial", trial))
+    validators = _of_each_dataset(nights, drawn, validating)
     testers = _people([night for night in nights if night.dataset in testing])
     chosen = [night for night in nights if night.dataset in training | testing]
-    return _by_person(chosen, context, drawn[:validating], testers)
+    return _by_person(chosen, context, validators, testers)
 
 
 def within_recording(
@@ -208,9 +216,9 @@ def within_recording(
     Raises:
         InputError: a night too short for three parts and two gaps.
     """
-    if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
+    if share("validation", validation) + share("test", test) >= 1:
         raise InputError(
-            "split=within_recording wants shares above 0 that leave some to train on, not "
+            "split=within_recording wants shares that leave some to train on, not "
             f"validation={validation:g} and test={test:g}"
         )
     split: Split = {name: [] for name in PARTS}
@@ -232,26 +240,50 @@ def within_recording(
             )
             split[name].append(NightPart(night, first, last, visible_first, visible_last))
             first = last + context
-    return checked(split, context, one_person_many_parts=True)
+    return checked(split, context)
 
 
-def _datasets(names: str | Sequence[str] | None, known: Sequence[str], key: str) -> set[str]:
+def _datasets(given: str | Sequence[str] | None, known: Sequence[str], key: str) -> set[str]:
     """The datasets of these names, which exist."""
-    chosen = [names] if isinstance(names, str) else list(names or ())
+    if given is None:
+        return set()
+    chosen = [given] if isinstance(given, str) else names(key, given, "datasets")
     for name in chosen:
         if name not in known:
             raise InputError(f"split.{key}: no dataset {name!r}; {nearest(name, known)}")
     return set(chosen)
 
 
-def _trial(trial: int) -> int:
-    if trial < 0:
-        raise InputError(f"split.trial is 0 or more, not {trial}")
-    return trial
-
-
 def _people(nights: Sequence[PreparedNight]) -> list[str]:
     return sorted({night.person for night in nights})
+
+
+def _drawn(people: Sequence[str], seed: int, *further: int) -> list[str]:
+    """The people in an order that depends on the numbers alone."""
+    generator = np.random.default_rng((whole_number("seed", seed), *further))
+    return generator.permutation(people).tolist()
+
+
+def _without(people: Sequence[str], others: Collection[str]) -> list[str]:
+    return [person for person in people if person not in others]
+
+
+def _of_each_dataset(
+    nights: Sequence[PreparedNight], drawn: Sequence[str], number: int
+) -> list[str]:
+    """A number of the people drawn: the first ones of each dataset, about its share of them.
+
+    The people of a dataset lie evenly between 0 and 1 in the order drawn, and the number goes to
+    the lowest: where it suffices every dataset is among them, and no dataset is used up, unless
+    it has only one person.
+    """
+    dataset_of = {night.person: night.dataset for night in nights}
+    places: dict[str, float] = {}
+    for dataset in {dataset_of[person] for person in drawn}:
+        own = [person for person in drawn if dataset_of[person] == dataset]
+        ends = np.linspace(0, 1, len(own)) if len(own) > 1 else [1.0]
+        places |= zip(own, ends, strict=True)
+    return sorted(drawn, key=places.__getitem__)[:number]
 
 
 def _by_person(
@@ -272,13 +304,3 @@ def _by_person(
         )
         split[name].append(NightPart.whole(night))
     return checked(split, context)
-
-
-def _count(wanted: float, people: int, most: int, name: str) -> int:
-    """How many people a share, or a number, is."""
-    count = max(1, round(wanted * people)) if 0 < wanted < 1 else int(wanted)
-    if not 1 <= count <= most:
-        raise InputError(
-            f"split.{name}={wanted:g} of {people} people leaves a part empty; choose another share"
-        )
-    return count

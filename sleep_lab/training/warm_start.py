@@ -58,7 +58,7 @@ class WarmStart:
                 f"start.statistics={self.statistics}: {nearest(str(self.statistics), STATISTICS)}"
             )
         for key in ("freeze", "train_only"):
-            if isinstance(getattr(self, key), str):
+            if not isinstance(getattr(self, key), tuple):
                 raise InputError(f"start.{key} is a list: write [{getattr(self, key)}]")
         if self.freeze and self.train_only:
             raise InputError("give start.freeze or start.train_only, not both")
@@ -70,11 +70,17 @@ class WarmStart:
 
     @classmethod
     def of(cls, node: dict[str, Any]) -> "WarmStart":
-        """What a config's `start` says, as plain data."""
+        """What a config's `start` says, as plain data.
+
+        Raises:
+            InputError: values that make no sense, alone or together.
+        """
         weights = node["weights"]
+        if weights is not None and (not isinstance(weights, str) or not weights):
+            raise InputError(f"start.weights is one path, or null for none, not {weights!r}")
         patterns = {
-            key: tuple(node[key]) if isinstance(node[key], list) else node[key] or ()
-            for key in ("freeze", "train_only")
+            key: tuple(value) if isinstance(value, list) else () if value is None else value
+            for key, value in ((key, node[key]) for key in ("freeze", "train_only"))
         }
         return cls(weights and Path(weights), **patterns, statistics=node["statistics"])
 

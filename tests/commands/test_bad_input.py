@@ -171,6 +171,11 @@ def test_a_night_shorter_than_the_context(command, nights, tmp_path):
         ("trainer.max_epochs=many", "trainer.max_epochs is a whole number from 1 on"),
         ("trainer.precision=wide", "cannot build pytorch_lightning.Trainer"),
         ("split.test=0.9", "split.test"),
+        ("split.test=1.5", "split.test is a share of the people below 1, or a whole number of"),
+        ("resume=no", "resume is true or false, not 'no'"),
+        ("skip_bad_nights=yes_please", "skip_bad_nights is true or false, not 'yes_please'"),
+        ("temperature_scaling=1", "temperature_scaling is true or false, not 1"),
+        ("start.weights=5", "start.weights is one path, or null for none, not 5"),
         ("data=named[", "data=named["),
     ],
 )

@@ -1,11 +1,20 @@
 """Splits that somebody has written down, in the config or in a file."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from omegaconf import OmegaConf
 
-from sleep_lab.data import describe, from_file, holdout, named, within_recording, write_split
+from sleep_lab.data import (
+    NightPart,
+    describe,
+    from_file,
+    holdout,
+    named,
+    within_recording,
+    write_split,
+)
 from sleep_lab.errors import InputError
 from tests.data.people import of_people
 
@@ -31,6 +40,23 @@ from tests.data.people import of_people
             ),
             "listed twice",
         ),
+        (
+            lambda n: named(of_people(n, *"ab"), 5, ["night-0"], ["night-1"], ["night-0"]),
+            r"night 'night-0': test and train see the same sleep epochs; put it in one of them",
+        ),
+        (
+            lambda n: named(of_people(n, *"abc"), 5, "night-0", ["night-1"], ["night-2"]),
+            r"split\.train is a list of nights' ids: write \[night-0\]",
+        ),
+        (
+            lambda n: named(of_people(n, *"abc"), 5, ["night-0"], 7, ["night-2"]),
+            r"split\.validation is a list of nights' ids: write \[7\]",
+        ),
+        (
+            lambda n: named(of_people(n, *"abc"), 5, ["night-0"], ["night-1"], [2]),
+            r"split\.test: no night '2'; .*available: night-0, night-1, night-2",
+        ),
+        (lambda n: from_file(of_people(n, *"abc"), 5, 7), r"split\.file=7: cannot be read"),
     ],
 )
 def test_named_nights_that_make_no_split_are_refused(night, split, message):
@@ -64,7 +90,7 @@ def test_ids_in_yaml_that_look_like_numbers_stay_what_they_are(night, tmp_path):
 
 @pytest.mark.parametrize("kind", [holdout, within_recording])
 def test_the_split_of_a_run_is_made_again_from_its_file(night, tmp_path, kind):
-    nights = of_people(night, *"abcde")
+    nights = of_people(night, *"aabcde")
     split = kind(nights, 5)
     write_split(tmp_path / "split.json", split, {"seed": 0})
     again = from_file(nights[::-1], 5, str(tmp_path / "split.json"))
@@ -92,6 +118,35 @@ def test_a_person_in_two_parts_of_a_file_is_refused(night, tmp_path):
         from_file(nights, 5, str(tmp_path / "split.json"))
 
 
+@pytest.mark.parametrize("moved", ["train", "test"])
+def test_that_one_night_is_cut_excuses_nobody_else_s_nights_on_two_sides(night, tmp_path, moved):
+    cut, *whole = of_people(night, *"abcd")
+    split = within_recording([cut], 5)
+    for name, another in zip(split, whole, strict=True):
+        split[name].append(NightPart.whole(another))
+    assert_read(tmp_path, split, [cut, *whole])
+    split[moved].append(NightPart.whole(replace(night, id="another", person="c")))
+    with pytest.raises(InputError, match=rf"person 'c' is in two .*'another' in {moved}[,;]"):
+        assert_read(tmp_path, split, [cut, *whole, split[moved][-1].night])
+
+
+@pytest.mark.parametrize("side", ["train", "validation", "test"])
+def test_a_whole_night_of_a_person_whose_other_night_is_cut_is_refused(night, tmp_path, side):
+    cut, whole = of_people(night, "a", "a")
+    split = within_recording([cut], 5)
+    split[side].append(NightPart.whole(whole))
+    with pytest.raises(
+        InputError, match=r"'a' is in two .*'night-0' in train and validation and test, night '"
+    ):
+        assert_read(tmp_path, split, [cut, whole])
+
+
+def assert_read(folder, split, nights):
+    """Its file is read as the split itself."""
+    write_split(folder / "split.json", split, {})
+    assert from_file(nights, 5, str(folder / "split.json")) == split
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -107,6 +162,14 @@ def test_a_person_in_two_parts_of_a_file_is_refused(night, tmp_path):
         (
             '{"train": [{"night": "night-0"}, "night-1"], "validation": [], "test": []}',
             "no split that train.py wrote",
+        ),
+        *(
+            (
+                '{"train": [{"night": "night-0", "visible_first": 0, "visible_last": 9, '
+                f'"first": {limits}}}], "validation": [], "test": []}}',
+                r"no split that train\.py wrote \(night 'night-0' from ",
+            )
+            for limits in ('-1, "last": 5', '5, "last": 5', '7, "last": 5')
         ),
         (
             '{"train": [{"night": "gone"}], "validation": [], "test": []}',

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from sleep_lab.data import describe, holdout, named, restore, within_recording
+from sleep_lab.data import (
+    Context,
+    WindowDataset,
+    describe,
+    holdout,
+    named,
+    restore,
+    within_recording,
+)
 from sleep_lab.errors import InputError
 from sleep_lab.preparation import prepare
 from sleep_lab.recordings import simulated_nights
@@ -39,3 +47,26 @@ def test_a_described_split_is_restored(night):
         assert restore(facts[name], nights) == parts
     with pytest.raises(InputError, match="is gone"):
         restore(facts["train"], [])
+
+
+@pytest.mark.parametrize("kind", [holdout, within_recording])
+@pytest.mark.parametrize("padding_s", [0, 60, 150])
+def test_a_split_of_nights_that_had_other_padding_is_the_split_of_today(
+    night, tmp_path, kind, padding_s
+):
+    nights = of_people(prepared_night(tmp_path, epochs=100, padding_s=padding_s), *"abcd")
+    facts = describe(kind(of_people(night, *"abcd"), 5))
+    again = {name: restore(parts, nights) for name, parts in facts.items()}
+    assert again == kind(nights, 5)
+    for parts in again.values():
+        windows = WindowDataset(parts, Context(5))
+        windows.__getitems__(range(len(windows)))
+
+
+def test_a_part_inside_a_night_never_reaches_beyond_the_padding(night, tmp_path):
+    short = prepared_night(tmp_path, epochs=100, padding_s=0)
+    facts = {"night": "night", "first": 1, "last": 99, "visible_first": -3, "visible_last": 103}
+    (wide,), (narrow,) = restore([facts], [night]), restore([facts], [short])
+    assert (wide.visible_first, wide.visible_last) == (-3, 103)
+    assert (narrow.first, narrow.last) == (1, 99)
+    assert (narrow.visible_first, narrow.visible_last) == (0, 100)

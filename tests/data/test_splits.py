@@ -82,13 +82,20 @@ def test_folds_are_drawn_by_their_seed_and_each_has_its_own_validation(night):
         (lambda n: folds(of_people(n, *"ab"), 5, None), r"cannot make 2 folds of 2 people"),
         (lambda n: folds(of_people(n, *"abcd"), 5, 1), r"cannot make 1 folds"),
         (lambda n: folds(of_people(n, *"abcd"), 5, 4, 4), r"split\.fold=4: the 4 folds are 0 to 3"),
-        (lambda n: folds(of_people(n, *"abcd"), 5, 4, -1), r"split\.fold=-1"),
+        (
+            lambda n: folds(of_people(n, *"abcd"), 5, 4, -1),
+            r"split\.fold is a whole number from 0 on, not -1",
+        ),
         (lambda n: folds(of_people(n, *"abcd"), 5, 2, validation=2), r"split\.validation=2 of 2"),
         (lambda n: holdout(of_people(n, "a", "b", "a"), 5), r"at least 3 people.*not 2 \(a, b\)"),
         (lambda n: holdout(of_people(n, *"abcd"), 5, test=3), r"split\.test=3 of 4 people"),
         (lambda n: holdout(of_people(n, "a", "b", "c"), 101), r"100 sleep epochs, fewer than"),
         (lambda n: within_recording([n], 51), "too short to be cut in three"),
         (lambda n: within_recording([n], 5, 0.5, 0.5), "leave some to train on"),
+        (lambda n: within_recording([n], 5, "a"), r"split\.validation is a share .*, not 'a'"),
+        (lambda n: within_recording([n], 5, 0.2, 2), r"split\.test is a share above 0 .*, not 2"),
+        (lambda n: transfer(of_datasets(n, {"x": "abc", "y": "ab"}), 5, 5), r"train_on is a list"),
+        (lambda n: transfer(of_datasets(n, {"x": "ab", "y": "ab"}), 5, [1]), "no dataset '1'; av"),
     ],
 )
 def test_a_split_that_cannot_be_says_why(night, split, message):
@@ -240,7 +247,10 @@ def test_people_of_the_same_name_in_different_datasets_are_different(night):
             r"for validation; set it from 1 to 2",
         ),
         (lambda n: learning_curve(of_people(n, *"abcdefgh"), 5, 0), "training_nights=0: 2 of 8"),
-        (lambda n: learning_curve(of_people(n, *"abcdefgh"), 5, 1, -1), "trial is 0 or more"),
+        (
+            lambda n: learning_curve(of_people(n, *"abcdefgh"), 5, 1, -1),
+            r"split\.trial is a whole number from 0 on, not -1",
+        ),
         (lambda n: learning_curve(of_people(n, *"abcd"), 5, 1), r"split\.test=3 of 4 people"),
         (
             lambda n: learning_curve(of_people(n, *"abcde"), 5, 1),
@@ -275,3 +285,94 @@ def test_people_of_the_same_name_in_different_datasets_are_different(night):
 def test_nights_that_do_not_suffice_are_refused_with_what_to_type(night, split, message):
     with pytest.raises(InputError, match=message):
         split(night)
+
+
+@pytest.mark.parametrize("value", ["abc", 1.5, True, [1], float("nan"), -1])
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        (holdout, "validation"),
+        (holdout, "test"),
+        (holdout, "seed"),
+        (folds, "folds"),
+        (folds, "fold"),
+        (folds, "validation"),
+        (folds, "seed"),
+        (learning_curve, "training_nights"),
+        (learning_curve, "trial"),
+        (learning_curve, "validation"),
+    ],
+)
+def test_an_option_of_the_wrong_type_is_refused_by_its_name(night, kind, key, value):
+    given = {"training_nights": 1} if kind is learning_curve else {}
+    with pytest.raises(InputError, match=rf"split\.{key}(=| is a)") as error:
+        kind(of_people(night, *"abcdefghij"), 5, **{**given, key: value})
+    assert "\n" not in str(error.value)
+
+
+def test_a_number_of_people_may_be_written_with_a_point(night):
+    nights = of_people(night, *"abcdefghij")
+    assert holdout(nights, 5, 2.0, 3.0) == holdout(nights, 5, 2, 3)
+
+
+def require_of_each_dataset(drawn, left, number):
+    """Of the people `left`, a number is drawn: of each dataset that can spare one, if it suffices.
+
+    And none is used up while another has people to spare.
+    """
+    of = {dataset: {p for p in left if p[0] == dataset} for dataset in {p[0] for p in left}}
+    can = {dataset for dataset, people in of.items() if len(people) > 1}
+    assert len(drawn) == number
+    if number >= len(can):
+        assert can <= {person[0] for person in drawn}
+    if number <= sum(len(people) - 1 for people in of.values()):
+        assert not any(people <= drawn for people in of.values())
+
+
+@settings(deadline=None)
+@given(datasets=DATASETS, seed=st.integers(0, 1000), data=st.data())
+def test_each_dataset_is_in_every_validation_part_where_it_can_be(night, datasets, seed, data):
+    nights = shuffled(of_datasets(night, datasets), seed)
+    everybody = {n.person for n in nights}
+    few = st.integers(1, (len(everybody) - 1) // 2)
+    validating, testing = data.draw(few), data.draw(few)
+    held = people_of(holdout(nights, 5, validating, testing, seed))
+    require_of_each_dataset(held["test"], everybody, testing)
+    require_of_each_dataset(held["validation"], everybody - held["test"], validating)
+    for fold in range(3):
+        folded = people_of(folds(nights, 5, 3, fold, 1 + fold % 2, seed))
+        others = everybody - folded["test"]
+        require_of_each_dataset(folded["validation"], others, 1 + fold % 2)
+    test_on = data.draw(st.sampled_from(sorted(datasets)))
+    others = {person for person in everybody if person[0] != test_on}
+    if len(others) > 1:
+        moved = people_of(transfer(nights, 5, test_on=test_on, validation=1, seed=seed))
+        require_of_each_dataset(moved["validation"], others, 1)
+
+
+def test_datasets_are_drawn_from_by_their_shares(night):
+    nights = of_datasets(night, {"a": range(40), "b": range(10)})
+    split = people_of(holdout(nights, 5, validation=10, test=10))
+    for name in ("validation", "test"):
+        assert sorted(person[0] for person in split[name]) == ["a"] * 8 + ["b"] * 2
+
+
+@settings(deadline=None)
+@given(people=st.integers(10, 30), seed=st.integers(0, 1000), further=st.integers(0, 4))
+def test_people_of_one_dataset_are_the_first_of_a_permutation(night, people, seed, further):
+    nights = of_people(night, *(f"p{number:02d}" for number in range(people)))
+    everybody = sorted(n.person for n in nights)
+    drawn = np.random.default_rng(seed).permutation(everybody).tolist()
+    split = people_of(holdout(nights, 5, validation=3, test=2, seed=seed))
+    assert (split["test"], split["validation"]) == (set(drawn[:2]), set(drawn[2:5]))
+
+    split = people_of(folds(nights, 5, 5, further, validation=3, seed=seed))
+    others = sorted(set(everybody) - split["test"])
+    drawn = np.random.default_rng((seed, further)).permutation(others).tolist()
+    assert split["validation"] == set(drawn[:3])
+
+    split = people_of(learning_curve(nights, 5, 3, further, validation=3, test=2, seed=seed))
+    drawn = np.random.default_rng((seed, further)).permutation(everybody).tolist()
+    assert [split[name] for name in ("test", "validation", "train")] == [
+        set(drawn[a:b]) for a, b in ((0, 2), (2, 5), (5, 8))
+    ]

@@ -120,6 +120,51 @@ def test_a_training_epoch_shows_every_stride_th_window_from_changing_starts(nigh
     assert sorted(StridedSampler(dataset, 1)) == list(range(len(dataset)))
 
 
+def test_parts_with_fewer_windows_than_the_stride_show_one_in_each_training_epoch(nights):
+    dataset = WindowDataset([NightPart.whole(night) for night in nights], Context(5))
+    sampler = StridedSampler(dataset, 1000)
+    seen = set()
+    for number in range(300):
+        sampler.set_epoch(number)
+        indices = list(sampler)
+        assert sorted(dataset.part[indices]) == [0, 1, 2]
+        assert len(sampler) == 3
+        seen.update(indices)
+    assert seen == set(range(len(dataset)))
+    for processes in (2, 3, 8):
+        shares = [list(StridedSampler(dataset, 1000, 0, processes, r)) for r in range(processes)]
+        assert {len(share) for share in shares} == {1}
+
+
+def test_a_night_scored_at_every_second_epoch_alone_is_seen_in_every_training_epoch(tmp_path):
+    hypnogram = np.tile(np.array([2, -1], dtype=np.int8), 10)
+    night = prepared_night(tmp_path, epochs=20, hypnogram=hypnogram)
+    sampler = StridedSampler(WindowDataset([NightPart.whole(night)], Context(1)), 4)
+    for number in range(20):
+        sampler.set_epoch(number)
+        assert len(list(sampler)) == len(sampler) == 2
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_longer_parts_are_seen_as_ever(nights, processes):
+    """The draws behind published figures: windows at the start drawn for their part, shuffled."""
+    dataset = WindowDataset([NightPart.whole(night) for night in nights], Context(5))
+    for number in range(10):
+        shares = []
+        for rank in range(processes):
+            sampler = StridedSampler(dataset, 7, 3, processes, rank)
+            sampler.set_epoch(number)
+            shares.append(list(sampler))
+        generator = seeded(3, number)
+        start = torch.randint(7, (3,), generator=generator).tolist()
+        places = zip(dataset.part.tolist(), dataset.first_epoch.tolist(), strict=True)
+        due = [i for i, (part, first) in enumerate(places) if (first - start[part]) % 7 == 0]
+        order = torch.randperm(len(due), generator=generator).tolist()
+        wanted = len(dataset) // (7 * processes)
+        expected = ([due[i] for i in order] * 2)[: wanted * processes]
+        assert shares == [expected[rank::processes] for rank in range(processes)]
+
+
 def test_processes_share_out_windows_and_nights(nights):
     parts = [NightPart.whole(night) for night in nights]
     dataset = WindowDataset(parts, Context(5))

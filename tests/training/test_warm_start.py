@@ -207,6 +207,12 @@ def test_patterns_that_freeze_nothing_or_everything_are_refused(start, message):
         ({"freeze": ["a"], "train_only": ["b"]}, "not both"),
         ({"freeze": "encoders"}, r"start.freeze is a list: write \[encoders\]"),
         ({"statistics": "kept"}, "start.statistics=kept: did you mean 'keep'"),
+        ({"weights": 5}, "start.weights is one path, or null for none, not 5"),
+        ({"weights": ["a", "b"]}, r"start.weights is one path, .*, not \['a', 'b'\]"),
+        ({"weights": False}, "start.weights is one path, .*, not False"),
+        ({"weights": ""}, "start.weights is one path, .*, not ''"),
+        ({"freeze": 5}, r"start.freeze is a list: write \[5\]"),
+        ({"train_only": {"a": 1}}, "start.train_only is a list"),
     ],
 )
 def test_a_start_that_makes_no_sense_is_refused(start, message):
