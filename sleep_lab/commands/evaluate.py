@@ -42,6 +42,7 @@ from sleep_lab.models.weights import BEST, TrainedModel, load_model, weights_at
 from sleep_lab.preparation import Preparation, PreparedNight, prepare_nights
 from sleep_lab.preparation.montage import FEATURES, with_channels
 from sleep_lab.recordings import NightSource, recording_file
+from sleep_lab.training.run_folder import holds_run
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ def evaluate(config: DictConfig) -> float | None:
         InputError: also if some of the recordings could not be staged; the others are.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
+    if holds_run(folder):
+        raise InputError(f"{folder} holds a training; choose another folder by hydra.run.dir=...")
     if config.predictions is not None:
         if config.model is not None:
             raise InputError("give model=... or predictions=..., not both")

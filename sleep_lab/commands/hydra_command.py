@@ -28,6 +28,8 @@ from sleep_lab.commands.help import asks_for_help, show_help
 from sleep_lab.errors import InputError, nearest, one_line
 from sleep_lab.experiment import missing_keys, require_complete
 from sleep_lab.instantiation import TARGETS, trusted_by_user
+from sleep_lab.training.run_folder import LOCK, holds_run
+from sleep_lab.whole_file import write_whole
 
 CONFIG_PACKAGE = "pkg://sleep_lab.conf"
 TRACEBACK_VARIABLE = "SLEEP_LAB_TRACEBACK"
@@ -51,6 +53,7 @@ def hydra_command(
         @functools.wraps(run)
         def job(config: DictConfig) -> Any:
             logging.captureWarnings(True)
+            rank_zero_only(keep_config)(Path(HydraConfig.get().runtime.output_dir), config)
             if sweep.in_sweep():
                 return sweep.run_job(checked, config)
             try:
@@ -109,11 +112,27 @@ def arguments_of_this_hydra() -> dict[str, Any]:
     return {"version_base": "1.3"}
 
 
+def keep_config(folder: Path, config: DictConfig) -> None:
+    """Write the config to `.hydra` of a run's folder, if there is no run yet whose config is there.
+
+    Hydra itself would write over it before anybody could refuse to.
+    """
+    if holds_run(folder):
+        return
+    hydra: Any = HydraConfig.get()
+    for name, node in {
+        "config": config,
+        "hydra": OmegaConf.create({"hydra": hydra}),
+        "overrides": hydra.overrides.task,
+    }.items():
+        write_whole(folder / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(node).encode())
+
+
 def remove_empty_run(folder: Path) -> None:
-    """Remove a run's folder if it holds nothing but what Hydra put there before the run began."""
-    from_hydra = [*(folder / ".hydra").glob("*.yaml"), *folder.glob("*.log")]
-    if set(folder.rglob("*")) - {folder / ".hydra"} == set(from_hydra):
-        for path in from_hydra:
+    """Remove a run's folder if it holds nothing but what was there before the run began."""
+    before = [*(folder / ".hydra").glob("*.yaml"), *folder.glob("*.log"), *folder.glob(LOCK)]
+    if set(folder.rglob("*")) - {folder / ".hydra"} == set(before):
+        for path in before:
             path.unlink()
         for empty in (folder / ".hydra", folder):
             empty.rmdir()

@@ -4,7 +4,8 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import numpy as np
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from sleep_lab.commands.hydra_command import hydra_command
-from sleep_lab.data import NightPart, SleepDataModule, describe, write_split
+from sleep_lab.data import NightPart, SleepDataModule, describe, restore, write_split
 from sleep_lab.datasets import require_channels
 from sleep_lab.errors import InputError, one_line
 from sleep_lab.evaluation.calibration import fit_temperature, hard_labels
@@ -40,7 +43,14 @@ from sleep_lab.models.weights import load_model, store_temperature
 from sleep_lab.training import MONITORS, Curves, StagingModule, WholeCheckpoints
 from sleep_lab.training.environment import environment, write_environment
 from sleep_lab.training.interruption import Interruption, interruptible
-from sleep_lab.training.run_folder import BEST, SCORED, EarlierRun, earlier_run
+from sleep_lab.training.run_folder import (
+    BEST,
+    EarlierRun,
+    earlier_run,
+    held,
+    holds_run,
+    note_scored,
+)
 from sleep_lab.training.wandb_results import log_results
 from sleep_lab.training.wandb_run import closed_in_the_end
 from sleep_lab.training.warm_start import WarmStart, fill, freeze
@@ -54,6 +64,7 @@ NOISE = (
     ".*overridden `transfer_batch_to_device`.*",
     ".*LeafSpec.*",
     ".*sync_dist=True.*",  # torchmetrics has already joined the processes' counts
+    ".*exists and is not empty.*",  # of a run that goes on
 )
 """Lightning's warnings about what is done here on purpose."""
 
@@ -75,29 +86,43 @@ def train(config: DictConfig) -> float:
     for message in NOISE:
         warnings.filterwarnings("ignore", message)
     require_sense(config)
+    # of processes that train together, the first holds the folder for all
+    with nullcontext() if getattr(rank_zero_only, "rank", 0) else held(folder):
+        return run(config, folder)
+
+
+def run(config: DictConfig, folder: Path) -> float:
+    """What `train` does, in the run's folder."""
     options = StudyOptions(lights=lights_of_data(config.data))
     earlier = earlier_run(folder, plain(config), config.resume)
     if earlier.scored:
-        logger.info("finished already: %s has its scores", folder / SCORED)
+        logger.info("finished already: its scores are in %s", folder)
         return finite(earlier.best_score, config.monitor)
     pl.seed_everything(config.seed, workers=True, verbose=False)
 
     trainer = build_trainer(config)
     module, data = built(config, trainer, earlier)
     if trainer.is_global_zero:
-        write_environment(folder, module.facts["environment"])
-        write_split(folder / "split.json", data.split, plain(config.split))
+        goes_on = earlier.split is not None
+        write_environment(folder, module.facts["environment"], goes_on)
+        if not goes_on:
+            write_split(folder / "split.json", data.split, plain(config.split))
     with closed_in_the_end(trainer.loggers):
         for run_logger in trainer.loggers:
             if isinstance(run_logger, Curves):
                 run_logger.begin(earlier.step)
             run_logger.log_hyperparams(plain(config))
         stopped = not earlier.trained and not fit(trainer, module, data, earlier.last)
+        if stopped and not holds_run(folder):
+            raise KeyboardInterrupt
         if trainer.is_global_zero:
             best = best_weights(folder)
             if config.temperature_scaling:
-                calibrate(best, trainer, data.split["validation"], config.combine)
+                step = max(trainer.global_step, earlier.step)
+                calibrate(best, trainer.loggers, step, data.split["validation"], config.combine)
             score_test_nights(best, trainer, data.split["test"], config.combine, folder, options)
+            if not stopped:
+                note_scored(folder)
     if stopped:
         # what called this, a sweep perhaps, is to end as well
         raise KeyboardInterrupt
@@ -117,7 +142,11 @@ def built(
     context = instantiate(config.context)
     preparations = preparations_of(config)
     nights = prepared_nights(config, preparations)
-    split = instantiate(config.split)(nights, context.length)
+    if earlier.split is None:
+        split = instantiate(config.split)(nights, context.length)
+    else:
+        # nights may have come since: none changes sides
+        split = {name: restore(parts, nights) for name, parts in earlier.split.items()}
     data = SleepDataModule(
         split,
         context,
@@ -218,7 +247,11 @@ def best_weights(folder: Path) -> Path:
 
 
 def calibrate(
-    best: Path, trainer: pl.Trainer, parts: Sequence[NightPart], combine: Combination
+    best: Path,
+    loggers: Iterable[Logger],
+    step: int,
+    parts: Sequence[NightPart],
+    combine: Combination,
 ) -> None:
     """Fit the temperature of the best weights on the validation nights; log it, keep it with them.
 
@@ -231,8 +264,8 @@ def calibrate(
     temperature = fit_temperature(np.concatenate(staged), hard_labels(np.concatenate(experts)))
     store_temperature(best, temperature)
     logger.info("temperature %.3f, fitted on the validation nights", temperature)
-    for run_logger in trainer.loggers:
-        run_logger.log_metrics({"val/temperature": temperature}, trainer.global_step)
+    for run_logger in loggers:
+        run_logger.log_metrics({"val/temperature": temperature}, step)
         run_logger.save()
 
 

@@ -28,3 +28,27 @@ class WholeCheckpoints(TorchCheckpointIO):
         content = io.BytesIO()
         torch.save(checkpoint, content)
         write_whole(Path(path), content.getvalue(), durable=True)
+
+    def load_checkpoint(self, path: Any, *how: Any, **arguments: Any) -> dict[str, Any]:
+        """The checkpoint, as if it had been written where it lies now."""
+        checkpoint = super().load_checkpoint(path, *how, **arguments)
+        for name, state in checkpoint.get("callbacks", {}).items():
+            if name.startswith("ModelCheckpoint"):
+                _move(state, Path(path).parent)
+        return checkpoint
+
+
+def _move(state: dict[str, Any], folder: Path) -> None:
+    """Let a ModelCheckpoint's state know of `folder` in its folder's place.
+
+    Of a folder that is another than its own, Lightning would forget the best score.
+    """
+    moved = {str(state["dirpath"]): str(folder)}
+    for key in ("best_model_path", "kth_best_model_path", *state["best_k_models"]):
+        path = Path(state.get(key, key))
+        if path.name:
+            moved[str(path)] = str(folder / path.name)
+    for key, value in state.items():
+        if isinstance(value, str):
+            state[key] = moved.get(value, value)
+    state["best_k_models"] = {moved[p]: score for p, score in state["best_k_models"].items()}

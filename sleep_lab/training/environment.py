@@ -28,7 +28,10 @@ ENVIRONMENT = "environment.json"
 GIT_S = 10
 """Seconds after which git is not waited for."""
 
-APART = ("command", "cuda_visible_devices", "data")
+LATER = "later_starts"
+"""Where the facts are of each time that the run went on after it was killed."""
+
+APART = ("command", "cuda_visible_devices", "data", LATER)
 """Facts that differ between equal runs, or are compared by themselves."""
 
 logger = logging.getLogger(__name__)
@@ -120,16 +123,23 @@ def night_fingerprint(night: PreparedNight) -> str:
     return short_hash(contents or night.folder.name)
 
 
-def write_environment(folder: Path, facts: Facts) -> None:
-    """Write the facts to a run's folder; warn if an earlier start of the run had others.
+def write_environment(folder: Path, facts: Facts, goes_on: bool = False) -> None:
+    """Write the facts to a run's folder, beside those of the run's earlier starts.
+
+    Args:
+        folder: of the run.
+        facts: of this start.
+        goes_on: whether the run has begun before; what was not as it is now is warned of.
 
     Raises:
         InputError: the file cannot be written.
     """
     path = folder / ENVIRONMENT
-    if path.is_file():
-        for difference in differences(json.loads(path.read_text(encoding="utf-8")), facts):
+    if goes_on and path.is_file():
+        first = json.loads(path.read_text(encoding="utf-8"))
+        for difference in differences(first, facts):
             logger.warning("not as when this run began: %s", difference)
+        facts = {**first, LATER: [*first.get(LATER, ()), facts]}
     write_whole(path, f"{json.dumps(facts, indent=1)}\n".encode())
 
 

@@ -52,6 +52,7 @@ class TrainingTime(pl.Callback):
         facts = {
             "seconds": round(seconds, 2),
             "training_epochs": trainer.current_epoch,
+            "steps": trainer.global_step,
             "device": device_name(pl_module.device),
             "processes": trainer.world_size,
             # an undefined score is null, which nan is in no JSON

@@ -14,7 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from sleep_lab.commands.evaluate import main as evaluate_main
 from sleep_lab.commands.train import main as train_main
+from sleep_lab.recordings import simulated_nights, write_h5
+from sleep_lab.training import Curves
+from sleep_lab.training.run_folder import held
 from tests.conftest import REPOSITORY
 
 SETTINGS = (
@@ -34,13 +38,14 @@ HARD = ("callbacks=weight_averaging", "scheduler=plateau", "scheduler.patience=0
 """What has a state of its own besides the network and the optimizer."""
 
 
-def start(folder: Path, *options: str, threads: int = 1) -> subprocess.Popen:
-    """A real `python train.py` in the folder, its run in `run`."""
+def start(folder: Path, *options: str) -> subprocess.Popen:
+    """A real `python train.py` in the folder, its run in `run`, in a process group of its own."""
     command = [sys.executable, REPOSITORY / "train.py", *SETTINGS, "hydra.run.dir=run", *options]
     return subprocess.Popen(
         command,
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -99,6 +104,7 @@ def results(run: Path) -> dict[str, object]:
     times = ("seconds",)
     training = json.loads((run / "training.json").read_text())
     return {
+        "files": sorted(str(path.relative_to(run)) for path in run.rglob("*")),
         "best": bits(run / "checkpoints" / "best.ckpt"),
         "last": bits(run / "checkpoints" / "last.ckpt"),
         "training": {key: value for key, value in training.items() if key not in times},
@@ -137,8 +143,15 @@ def scoring(run: Path) -> Callable[[], bool]:
     return (run / "training.json").exists
 
 
+def results_written(run: Path) -> Callable[[], bool]:
+    """The scores are there, but not all files yet."""
+    return (run / "metrics.json").exists
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [training_begins, third_training_epoch, half_written, scoring])
+@pytest.mark.parametrize(
+    "moment", [training_begins, third_training_epoch, half_written, scoring, results_written]
+)
 def test_a_run_that_is_killed_at_any_moment_ends_as_if_nothing_had_been(
     moment, undisturbed, tmp_path
 ):
@@ -149,11 +162,12 @@ def test_a_run_that_is_killed_at_any_moment_ends_as_if_nothing_had_been(
         time.sleep(random.uniform(0, 0.2))
     process.kill()
     process.communicate()
-    assert not (run / "metrics.json").exists()
+    assert not (run / "report.html").exists()
     last = (run / "checkpoints" / "last.ckpt").exists()
 
     again = finish(start(tmp_path, *HARD, "resume=true"))
-    assert ("going on from" in again) == (last and moment is not scoring)
+    trained = moment in (scoring, results_written)
+    assert ("going on from" in again) == (last and not trained)
     assert not list((run / "checkpoints").glob(".*.part"))
     found, expected = results(run), results(undisturbed / "run")
     for name in expected:
@@ -174,8 +188,11 @@ def test_a_run_is_not_written_over_and_not_gone_on_with_by_another_config(comman
     options = [*SETTINGS, "trainer.max_epochs=1", "hydra.run.dir=run"]
     assert command(train_main, *options).status == 0
     metrics = (tmp_path / "run" / "metrics.json").read_text()
-    over = command(train_main, *options)
+    config = (tmp_path / "run" / ".hydra" / "config.yaml").read_text()
+    over = command(train_main, *options, "seed=7")
     assert over.status == 2
+    assert (tmp_path / "run" / ".hydra" / "config.yaml").read_text() == config
+    assert "seed=7" not in (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text()
     assert over.last_line.startswith("error: ")
     assert "holds a run already: go on with it by resume=true, or choose another" in over.last_line
     other = command(train_main, *options, "resume=true", "optimizer.lr=0.5")
@@ -183,6 +200,82 @@ def test_a_run_is_not_written_over_and_not_gone_on_with_by_another_config(comman
     assert "holds a run with optimizer.lr=0.001, not 0.5" in other.last_line
     assert (tmp_path / "run" / "metrics.json").read_text() == metrics
     assert command(train_main, *options, "resume=true", "loader.workers=1").status == 0
+    evaluated = command(evaluate_main, "model=run", "hydra.run.dir=run")
+    assert "run holds a training; choose another folder" in evaluated.last_line
+    assert (tmp_path / "run" / "metrics.json").read_text() == metrics
+
+
+def test_two_processes_are_never_at_work_in_one_folder(command, tmp_path):
+    options = [*SETTINGS, "trainer.max_epochs=1", "hydra.run.dir=run"]
+    with held(tmp_path):
+        (tmp_path / "run").mkdir()
+        with held(tmp_path / "run"):
+            refused = command(train_main, *options)
+    assert refused.status == 2
+    assert "run: another process is at work there" in refused.last_line
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert command(train_main, *options).status == 0
+
+
+def test_a_run_that_goes_on_keeps_its_split_whatever_nights_have_come_since(command, tmp_path):
+    nights = simulated_nights(8, 0.4, 64, ["C3-M2", "E1-M2"], seed=1)
+    records = tmp_path / "records"
+    records.mkdir()
+    for night in nights[:5]:
+        write_h5(night.open(), records / f"{night.id}.h5")
+    options = [
+        *(s for s in SETTINGS if not s.startswith("data.nights")),
+        *("data=h5_folder", f"data.folder={records}", "trainer.max_epochs=2", "hydra.run.dir=run"),
+    ]
+    assert command(train_main, *options).status == 0
+    split = (tmp_path / "run" / "split.json").read_text()
+    nights_scored = json.loads((tmp_path / "run" / "metrics.json").read_text())["nights"]
+    for night in nights[5:]:
+        write_h5(night.open(), records / f"0{night.id}.h5")
+    for name in ("training.json", "metrics.json"):
+        (tmp_path / "run" / name).unlink()
+
+    # and wherever the records and the run have moved
+    records.rename(tmp_path / "moved")
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    there = [f"data.folder={tmp_path / 'moved'}", "hydra.run.dir=elsewhere", "resume=true"]
+    again = command(train_main, *options, *there)
+    assert again.status == 0, again.error
+    assert "going on from" in again.out
+    assert "new nights: 0simulated-005" in again.out
+    assert (tmp_path / "elsewhere" / "split.json").read_text() == split
+    metrics = json.loads((tmp_path / "elsewhere" / "metrics.json").read_text())
+    assert metrics["nights"] == nights_scored
+    facts = json.loads((tmp_path / "elsewhere" / "environment.json").read_text())
+    assert len(facts["data"]["nights"]) == 5
+    assert len(facts["later_starts"][0]["data"]["nights"]) == 8
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+def test_a_damaged_checkpoint_is_one_line(command, tmp_path, name):
+    options = [*SETTINGS, "trainer.max_epochs=2", "hydra.run.dir=run"]
+    assert command(train_main, *options).status == 0
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").unlink()
+    path = tmp_path / "run" / "checkpoints" / name
+    path.write_bytes((tmp_path / "run" / "checkpoints" / "best.ckpt").read_bytes()[:5000])
+    outcome = command(train_main, *options, "resume=true")
+    assert outcome.status == 2
+    assert f"{name}: a damaged checkpoint" in outcome.last_line
+
+
+def test_curves_go_on_after_a_row_that_was_cut_short(tmp_path):
+    curves = Curves(str(tmp_path))
+    curves.begin(0)
+    for step in range(4):
+        curves.log_metrics({"loss": float(step)}, step)
+        curves.save()
+    path = tmp_path / "curves" / "metrics.csv"
+    path.write_text(path.read_text() + "7.0")
+    again = Curves(str(tmp_path))
+    again.begin(2)
+    again.log_metrics({"loss": 8.0, "more": 9.0}, 2)
+    again.save()
+    assert path.read_text().split() == ["loss,more,step", "0.0,,0", "1.0,,1", "8.0,9.0,2"]
 
 
 def test_resume_without_a_run_begins_one(command, tmp_path):
@@ -194,11 +287,13 @@ def test_resume_without_a_run_begins_one(command, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_training_and_the_best_weights_are_scored(undisturbed, tmp_path):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ctrl_c_ends_the_training_and_the_best_weights_are_scored(undisturbed, tmp_path, workers):
     run = tmp_path / "run"
-    process = start(tmp_path, *HARD)
+    process = start(tmp_path, *HARD, f"loader.workers={workers}")
     when(process, third_training_epoch(run))
-    process.send_signal(signal.SIGINT)
+    # as a terminal sends it: to the loading processes as well
+    os.killpg(process.pid, signal.SIGINT)
     out, error = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "stopped in training epoch 3 of 6; resume=true goes on" in out
@@ -212,6 +307,16 @@ def test_ctrl_c_ends_the_training_and_the_best_weights_are_scored(undisturbed, t
     found, expected = results(run), results(undisturbed / "run")
     for name in expected:
         assert found[name] == expected[name], name
+
+
+@pytest.mark.slow
+def test_ctrl_c_before_there_are_weights_ends_a_whole_sweep(tmp_path):
+    process = start(tmp_path, "-m", "seed=0,1", "hydra.sweep.dir=sweep", "loader.window_stride=1")
+    when(process, (tmp_path / "sweep" / "0" / "curves").exists)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error
+    assert not (tmp_path / "sweep" / "1").exists()
 
 
 @pytest.mark.slow

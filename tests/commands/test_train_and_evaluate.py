@@ -32,6 +32,7 @@ def test_a_run_leaves_the_files_that_scripts_rely_on(workplace):
     metrics = json.loads((run / "metrics.json").read_text())
     (night,) = metrics["nights"]
     assert result_files(run) == {
+        ".lock",
         ".hydra/config.yaml",
         ".hydra/hydra.yaml",
         ".hydra/overrides.yaml",

@@ -106,13 +106,16 @@ def test_differences_name_the_nights_and_the_facts(tmp_path):
 
 def test_a_run_that_goes_on_with_other_data_is_warned(tmp_path, caplog):
     a, b = (prepared_night(tmp_path / "store", name) for name in "ab")
-    write_environment(tmp_path, environment(0, CPU, [a]))
+    first, now = environment(0, CPU, [a]), environment(0, CPU, [a, b])
+    write_environment(tmp_path, first)
+    write_environment(tmp_path, first, goes_on=True)
     assert caplog.messages == []
-    write_environment(tmp_path, environment(0, CPU, [a]))
-    assert caplog.messages == []
-    now = environment(0, CPU, [a, b])
+    for _ in range(2):
+        write_environment(tmp_path, now, goes_on=True)
+    assert caplog.messages == ["not as when this run began: new nights: b"] * 2
+    kept = json.loads((tmp_path / "environment.json").read_text())
+    assert kept == {**first, "later_starts": [first, now, now]}
     write_environment(tmp_path, now)
-    assert caplog.messages == ["not as when this run began: new nights: b"]
     assert json.loads((tmp_path / "environment.json").read_text()) == now
 
 
