@@ -1,5 +1,6 @@
 """The LightningDataModule: loaders over the parts of a split."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -141,6 +142,7 @@ class SleepDataModule(pl.LightningDataModule):
             generator=torch.Generator(),
             collate_fn=_as_it_is,
             num_workers=self.workers,
+            worker_init_fn=_leave_interrupts,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
@@ -161,6 +163,12 @@ class SleepDataModule(pl.LightningDataModule):
         if self.trainer is None:
             return 1, 0
         return self.trainer.world_size, self.trainer.global_rank
+
+
+def _leave_interrupts(worker: int) -> None:
+    """A terminal's Ctrl-C reaches loading processes as well; the one that trains ends them."""
+    del worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _as_it_is(batch: Any) -> Any:
