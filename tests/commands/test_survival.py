@@ -311,7 +311,7 @@ def test_ctrl_c_ends_the_training_and_the_best_weights_are_scored(undisturbed, t
 
 @pytest.mark.slow
 def test_ctrl_c_before_there_are_weights_ends_a_whole_sweep(tmp_path):
-    process = start(tmp_path, "-m", "seed=0,1", "hydra.sweep.dir=sweep", "loader.window_stride=1")
+    process = start(tmp_path, "hydra.mode=MULTIRUN", "seed=0,1", "hydra.sweep.dir=sweep")
     when(process, (tmp_path / "sweep" / "0" / "curves").exists)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=120)
