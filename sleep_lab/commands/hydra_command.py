@@ -27,8 +27,9 @@ from sleep_lab.commands import sweep
 from sleep_lab.commands.help import asks_for_help, show_help
 from sleep_lab.errors import InputError, nearest, one_line
 from sleep_lab.experiment import missing_keys, require_complete
+from sleep_lab.held_folder import LOCK
 from sleep_lab.instantiation import TARGETS, trusted_by_user
-from sleep_lab.training.run_folder import LOCK, holds_run
+from sleep_lab.training.run_folder import holds_run
 from sleep_lab.whole_file import write_whole
 
 CONFIG_PACKAGE = "pkg://sleep_lab.conf"

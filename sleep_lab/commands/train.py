@@ -36,6 +36,7 @@ from sleep_lab.experiment import (
     stage_parts,
     whole_number,
 )
+from sleep_lab.held_folder import held
 from sleep_lab.inference import COMBINATIONS, Combination, stage
 from sleep_lab.instantiation import instantiate
 from sleep_lab.models import build
@@ -47,7 +48,6 @@ from sleep_lab.training.run_folder import (
     BEST,
     EarlierRun,
     earlier_run,
-    held,
     holds_run,
     note_scored,
 )

@@ -3,13 +3,11 @@
 import json
 import pickle
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from sleep_lab.errors import InputError, one_line
 from sleep_lab.models.weights import CHECKPOINT_KEY
@@ -19,7 +17,6 @@ CHECKPOINTS = "checkpoints"
 LAST = f"{CHECKPOINTS}/last.ckpt"
 BEST = f"{CHECKPOINTS}/best.ckpt"
 TRAINED = "training.json"
-LOCK = ".lock"
 
 MAY_DIFFER = ("resume", "paths.", "logger.", "loader.workers", "callbacks.progress.")
 """Beginnings of keys that decide nothing about the weights."""
@@ -48,23 +45,6 @@ class EarlierRun:
     trained: bool = False
     scored: bool = False
     best_score: float | None = None
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a run's folder; that of one that was killed is free again.
-
-    Raises:
-        InputError: another process is at work there.
-    """
-    try:
-        with FileLock(folder / LOCK, timeout=0):
-            yield
-    except Timeout:
-        raise InputError(
-            f"{folder}: another process is at work there; wait for it, or choose another folder by "
-            "hydra.run.dir=..."
-        ) from None
 
 
 def holds_run(folder: Path) -> bool:

@@ -16,9 +16,9 @@ import torch
 
 from sleep_lab.commands.evaluate import main as evaluate_main
 from sleep_lab.commands.train import main as train_main
+from sleep_lab.held_folder import held
 from sleep_lab.recordings import simulated_nights, write_h5
 from sleep_lab.training import Curves
-from sleep_lab.training.run_folder import held
 from tests.conftest import REPOSITORY
 
 SETTINGS = (
