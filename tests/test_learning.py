@@ -1,6 +1,8 @@
 """What the demo promises: a network learns more than band powers tell."""
 
+import csv
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -36,19 +38,21 @@ def test_the_demo_is_far_above_a_logistic_regression_on_band_powers(tmp_path, mo
     assert network.macro_f1 > regression.macro_f1 + 0.1
 
 
-def test_two_processes_train_together(tmp_path):
+def test_two_processes_validate_each_night_once_with_the_scores_of_one_process(tmp_path):
     small = [word for word in SMALL if not word.startswith(("debug", "data.nights.nights"))]
     subprocess.run(
         [
             sys.executable,
             REPOSITORY / "train.py",
             *small,
-            "data.nights.nights=6",
-            "split.validation=2",
+            "data.nights.nights=8",
+            # which two processes cannot share out evenly
+            "split.validation=3",
             "trainer=ddp",
             "trainer.accelerator=cpu",
             "trainer.devices=2",
-            "trainer.max_epochs=2",
+            "trainer.max_epochs=1",
+            "loader.window_stride=1",
             "hydra.run.dir=run",
         ],
         cwd=tmp_path,
@@ -56,3 +60,14 @@ def test_two_processes_train_together(tmp_path):
         timeout=300,
     )
     assert (tmp_path / "run" / "metrics.json").is_file()
+    with (tmp_path / "run" / "curves" / "metrics.csv").open(newline="") as file:
+        (told,) = (row for row in csv.DictReader(file) if row["val/accuracy"])
+    alone = [
+        REPOSITORY / "evaluate.py",
+        *("model=run", "part=validation", "hydra.run.dir=alone"),
+    ]
+    subprocess.run([sys.executable, *alone], cwd=tmp_path, check=True, timeout=300)
+    metrics = json.loads((tmp_path / "alone" / "metrics.json").read_text())
+    assert len(metrics["nights"]) == 3
+    for name in ("accuracy", "cohen_kappa", "weighted_f1", "macro_f1"):
+        assert float(told[f"val/{name}"]) == pytest.approx(metrics["pooled"][name], abs=1e-6)
