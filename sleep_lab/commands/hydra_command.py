@@ -24,6 +24,7 @@ from rich.syntax import Syntax
 from rich.tree import Tree
 
 from sleep_lab.commands import sweep
+from sleep_lab.commands.first_job import asks_for_sweeps_config, of_first_job
 from sleep_lab.commands.help import asks_for_help, show_help
 from sleep_lab.errors import InputError, nearest, one_line
 from sleep_lab.experiment import missing_keys, require_complete
@@ -90,6 +91,8 @@ def hydra_command(
                 if asks_for_help(sys.argv[1:]):
                     show_help(config_name, sys.argv[1:])
                     return
+                if asks_for_sweeps_config(sys.argv[1:]):
+                    sys.argv[1:] = of_first_job(config_name, sys.argv[1:])
                 with sweep.reported():
                     command()
             except (InputError, HydraException, OmegaConfBaseException) as error:

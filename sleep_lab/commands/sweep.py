@@ -4,7 +4,7 @@ import logging
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
@@ -19,9 +19,22 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.utilities import rank_zero_only
 
+from sleep_lab.commands.search import has_value
+from sleep_lab.commands.sweep_folder import ELSEWHERE, make_folders, require_ours
 from sleep_lab.errors import InputError, one_line
-from sleep_lab.evaluation.sweep import FAILED, Job, described, jobs_of, told_apart
+from sleep_lab.evaluation.sweep import (
+    FAILED,
+    Job,
+    described,
+    job_folders,
+    jobs_of,
+    told_apart,
+)
+from sleep_lab.evaluation.sweep_plan import BASIC_SWEEPER
+from sleep_lab.experiment import whole_number
+from sleep_lab.held_folder import held
 from sleep_lab.whole_file import write_whole
 
 logger = logging.getLogger(__name__)
@@ -64,24 +77,49 @@ OmegaConf.register_new_resolver("gpus_of_a_job", gpus_of_a_job, replace=True)
 prefer_our_engines()
 
 
+class Refused(BaseException):
+    """A sweep may not begin, for its cause; Hydra only warns of a callback's Exceptions."""
+
+
 class KnownSweep(Callback):
     """Makes the config of a sweep known as Hydra's own, before its first job and after its last.
 
     Attributes:
         folder: of the sweep that this process has begun; None if it has not.
+        holding: what keeps other processes out of it.
     """
 
     folder: ClassVar[Path | None] = None
+    holding: ClassVar[ExitStack] = ExitStack()
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Make the folders as well: an engine may want to write there first."""
+        """Make the sweep's folder, and hold it, unless it is another's."""
         del kwargs
         HydraConfig.instance().set_config(config)
         if missing_extra():
             return
-        KnownSweep.folder = Path(config.hydra.sweep.dir)
-        for folder in (config.paths.runs, config.hydra.sweep.dir):
-            Path(folder).mkdir(parents=True, exist_ok=True)
+        try:
+            # of processes that train together, the first does so for all
+            rank_zero_only(begin)(config)
+        except Exception as error:
+            raise Refused from error
+
+
+def begin(config: DictConfig) -> None:
+    """Make a sweep's folder, hold it, and write there what its jobs are to be.
+
+    Raises:
+        InputError: the folder is another sweep's, or at work, or cannot be made; or a search is to
+            have no trials.
+    """
+    if "n_trials" in config.hydra.sweeper:
+        whole_number(config, "hydra.sweeper.n_trials", 1)
+    folder = make_folders(config)
+    KnownSweep.holding.enter_context(held(folder, "hydra.sweep.dir"))
+    require_ours(config)
+    KnownSweep.folder = folder
+    # Hydra's own sweeper does so too, others do not
+    write_whole(folder / "multirun.yaml", OmegaConf.to_yaml(config).encode())
 
 
 def in_sweep() -> bool:
@@ -99,16 +137,17 @@ def run_job(run: Callable[[DictConfig], Any], config: DictConfig) -> Any:
         # a process of joblib's starts others in a way that they do not know
         multiprocessing.set_start_method(None, force=True)
     note = Path(HydraConfig.get().runtime.output_dir) / FAILED
-    write_whole(note, b"stopped before its end\n")
+    write = rank_zero_only(write_whole)
+    write(note, b"stopped before its end\n")
     try:
         result = run(config)
     except Exception as error:
         mendable = isinstance(error, InputError)
         text = one_line(error) if mendable else f"{type(error).__name__}: {one_line(error)}"
-        write_whole(note, f"{text}\n".encode())
+        write(note, f"{text}\n".encode())
         logger.error("%s", text, exc_info=None if mendable else error)
         return None
-    note.unlink()
+    rank_zero_only(note.unlink)(missing_ok=True)
     return result
 
 
@@ -121,7 +160,10 @@ def reported() -> Iterator[None]:
     """
     KnownSweep.folder = None
     try:
-        yield
+        with KnownSweep.holding:
+            yield
+    except Refused as refused:
+        raise refused.__cause__ or refused from None
     except KeyboardInterrupt:
         if KnownSweep.folder and tell(KnownSweep.folder):
             sys.stderr.write(f"{again()}\n")
@@ -133,8 +175,13 @@ def reported() -> Iterator[None]:
             raise InputError(missing) from error
         if not KnownSweep.folder:
             raise
+        if not job_folders(KnownSweep.folder):
+            raise InputError(f"the sweep did not begin: {one_line(error)}") from error
         tell(KnownSweep.folder)
-        raise InputError(f"the sweep was cut short ({one_line(error)}); {again()}") from error
+        cause = f"the sweep was cut short ({one_line(error)})"
+        if isinstance(error, ValueError) and found_nothing():
+            cause = "no trial of the search has a value"
+        raise InputError(f"{cause}; {again()}") from error
     if KnownSweep.folder and (missing := tell(KnownSweep.folder)):
         raise InputError(f"{missing}; {again()}")
 
@@ -166,13 +213,23 @@ def problem_of(job: Job, folder: Path) -> str:
     return note.read_text().strip() if note.is_file() else ""
 
 
+def found_nothing() -> bool:
+    """Whether the sweep is a search of which no trial has a value; Optuna looks for the best."""
+    sweeper: Any = HydraConfig.get().sweeper
+    searches = sweeper._target_ != BASIC_SWEEPER and "study_name" in sweeper
+    return searches and not has_value(sweeper.storage, sweeper.study_name)
+
+
 def again() -> str:
     """How to run what is missing."""
     hydra: Any = HydraConfig.get()
+    typed = any(word.startswith("hydra.sweep.dir=") for word in hydra.overrides.hydra)
+    # the default is a new one by itself
+    elsewhere = f"; {ELSEWHERE}" if typed else ""
     if study := hydra.sweeper.get("study_name"):
-        return f"to search on, repeat the command with hydra.sweeper.study_name={study}"
+        return f"to search on, repeat the command with hydra.sweeper.study_name={study}{elsewhere}"
     if hydra.job.config_name != "train":
-        return "mend what is wrong and repeat the command"
+        return f"mend what is wrong and repeat the command{elsewhere}"
     folder = f"hydra.sweep.dir={hydra.sweep.dir}"
     return f"to run only these, repeat the command with {folder} resume=true"
 

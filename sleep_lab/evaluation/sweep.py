@@ -17,6 +17,7 @@ from sleep_lab.errors import InputError, one_line
 from sleep_lab.evaluation.metrics import Floats
 from sleep_lab.evaluation.summary import OVERALL
 from sleep_lab.evaluation.sweep_plan import BASIC_SWEEPER, planned_jobs, told
+from sleep_lab.held_folder import is_held
 from sleep_lab.stages import STAGES
 
 FOLD, TRIAL, SEED = "split.fold", "split.trial", "seed"
@@ -28,6 +29,8 @@ FAILED = "failed.txt"
 
 OVERRIDES = Path(".hydra") / "overrides.yaml"
 NOT_DONE = "not done: run the sweep again with resume=true"
+RUNNING = "running"
+NOT_BEGUN = "not begun"
 NO_FOLDER = "not done, and left no folder: run the sweep again with resume=true"
 LOGGED_ERROR = re.compile(
     r"^\[.*\]\[(?:ERROR|CRITICAL)\] - (.+)$"  # a line of Hydra's log
@@ -109,7 +112,8 @@ def jobs_of(sweep: Path) -> list[Job]:
     jobs = [_job(folder, sweep) for folder in _folders(sweep)]
     there = [job.overrides for job in jobs]
     absent = [overrides for overrides in planned_jobs(sweep) if overrides not in there]
-    return jobs + [Job("", overrides, problem=NO_FOLDER) for overrides in absent]
+    problem = NOT_BEGUN if is_held(sweep) else NO_FOLDER
+    return jobs + [Job("", overrides, problem=problem) for overrides in absent]
 
 
 def search_of(sweep: Path) -> Search | None:
@@ -205,20 +209,28 @@ def _refuse_a_night_twice(setting: Setting) -> None:
             seen[key] = job.name
 
 
-def _folders(sweep: Path) -> list[Path]:
-    """The jobs' folders; those of launchers, whose names begin with a dot, hold none."""
+def job_folders(sweep: Path) -> list[Path]:
+    """The folders of a sweep's jobs, in the order of their numbers.
+
+    Those of launchers, whose names begin with a dot, hold none.
+    """
     found = [path.parents[1] for path in sweep.rglob(str(OVERRIDES))]
     folders = [
         folder
         for folder in found
         if not any(part.startswith(".") for part in folder.relative_to(sweep).parts)
     ]
+    return sorted(folders, key=_in_numbers)
+
+
+def _folders(sweep: Path) -> list[Path]:
+    folders = job_folders(sweep)
     if not folders:
         raise InputError(
             f"{sweep}: no jobs ({OVERRIDES}) in it; give the folder of a sweep, such as "
             "runs/sweeps/DATE/TIME"
         )
-    return sorted(folders, key=_in_numbers)
+    return folders
 
 
 def _job(folder: Path, sweep: Path) -> Job:
@@ -237,6 +249,8 @@ def _job(folder: Path, sweep: Path) -> Job:
 
 def _problem(folder: Path) -> str:
     """Why a job has no scores; "" if it has."""
+    if is_held(folder):
+        return RUNNING
     failed = folder / FAILED
     if failed.is_file():
         return f"failed: {' '.join(failed.read_text().split()) or 'nothing says why'}"

@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import initialize_config_module
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -21,19 +21,37 @@ def planned_jobs(sweep: Path) -> list[dict[str, str]]:
 
     Empty if that cannot be known, as for a sweeper that chooses values as it goes.
     """
-    path = sweep / "multirun.yaml"
-    if not path.is_file():
-        return []
     try:
-        config = OmegaConf.load(path)
-        if OmegaConf.select(config, "hydra.sweeper._target_") != BASIC_SWEEPER:
-            return []
-        swept = OmegaConf.select(config, "hydra.sweeper.params") or {}
-        typed = [f"{key}={value}" for key, value in swept.items()]
-        typed += map(str, OmegaConf.select(config, "hydra.overrides.task"))
-        return [told(job) for job in product(*_choices(typed))]
+        return [told(job) for job in planned(_multirun(sweep))]
     except (HydraException, OmegaConfBaseException):
         return []
+
+
+def planned(config: DictConfig) -> list[tuple[str, ...]]:
+    """The overrides of each job of a sweep, in the order of their numbers.
+
+    Empty for a sweeper that chooses values as it goes.
+
+    Args:
+        config: the sweep's, with Hydra's own.
+
+    Raises:
+        HydraException: what was typed cannot be read.
+    """
+    if OmegaConf.select(config, "hydra.sweeper._target_") != BASIC_SWEEPER:
+        return []
+    return list(product(*_choices(_typed(config))))
+
+
+def swept_keys(sweep: Path) -> list[str]:
+    """The keys that a sweep goes through or a search chooses for; empty if nothing tells."""
+    try:
+        overrides = OverridesParser.create().parse_overrides(_typed(_multirun(sweep)))
+    except (HydraException, OmegaConfBaseException):
+        return []
+    # what was typed last holds
+    swept = {each.get_key_element().lstrip("+~"): each.is_sweep_override() for each in overrides}
+    return [key for key, is_swept in swept.items() if is_swept]
 
 
 def told(overrides: Iterable[Any]) -> dict[str, str]:
@@ -48,6 +66,19 @@ def told(overrides: Iterable[Any]) -> dict[str, str]:
         for key, value in values.items()
         if key != "resume" and not key.startswith(("paths.", "hydra."))
     }
+
+
+def _multirun(sweep: Path) -> DictConfig:
+    """The config of the sweep in a folder; an empty one if nothing tells."""
+    path = sweep / "multirun.yaml"
+    return cast(DictConfig, OmegaConf.load(path)) if path.is_file() else DictConfig({})
+
+
+def _typed(config: DictConfig) -> list[str]:
+    """What a sweep's jobs are told, as typed or in a file."""
+    params = OmegaConf.select(config, "hydra.sweeper.params") or {}
+    typed = [f"{key}={value}" for key, value in params.items()]
+    return typed + [str(word) for word in OmegaConf.select(config, "hydra.overrides.task") or ()]
 
 
 def _choices(typed: list[str]) -> list[list[str]]:

@@ -13,6 +13,7 @@ from sleep_lab.evaluation.collect import main
 from sleep_lab.evaluation.sweep import jobs_of, settings_of
 from sleep_lab.evaluation.sweep_scores import SCORES, collected
 from sleep_lab.evaluation.sweep_tables import job_table, setting_table
+from sleep_lab.held_folder import held
 from tests.evaluation.sweeps import (
     hypnograms,
     make_job,
@@ -364,3 +365,15 @@ def test_the_tables_can_be_shown_without_a_file(sweep):
     assert shown.count("encoder=seq_sleep") == 2
     assert set(sweep.glob("collected*")) == set()
     assert collected(()) is None
+
+
+def test_what_still_runs_has_not_failed_and_what_is_to_come_is_not_missing(sweep):
+    (sweep / "3" / "metrics.json").unlink()
+    (sweep / "3" / "failed.txt").write_text("stopped before its end\n")
+    shutil.rmtree(sweep / "11")
+    with held(sweep), held(sweep / "3"):
+        problems = [job.problem for job in jobs_of(sweep) if not job.scores]
+    assert problems == ["running", "not begun"]
+    problems = [job.problem for job in jobs_of(sweep) if not job.scores]
+    assert problems[0] == "failed: stopped before its end"
+    assert "left no folder" in problems[1]
