@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities import rank_zero_only
 
 from sleep_lab.commands.search import has_value
-from sleep_lab.commands.sweep_folder import ELSEWHERE, make_folders, require_ours
+from sleep_lab.commands.sweep_folder import ELSEWHERE, make_folder, require_ours
 from sleep_lab.errors import InputError, one_line
 from sleep_lab.evaluation.sweep import (
     FAILED,
@@ -78,7 +78,7 @@ prefer_our_engines()
 
 
 class Refused(BaseException):
-    """A sweep may not begin, for its cause; Hydra only warns of a callback's Exceptions."""
+    """A sweep or run may not begin, for its cause; Hydra only warns of callbacks' Exceptions."""
 
 
 class KnownSweep(Callback):
@@ -91,6 +91,14 @@ class KnownSweep(Callback):
 
     folder: ClassVar[Path | None] = None
     holding: ClassVar[ExitStack] = ExitStack()
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Make the folder of a single run."""
+        del kwargs
+        try:
+            make_folder(config, "hydra.run.dir")
+        except InputError as error:
+            raise Refused from error
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Make the sweep's folder, and hold it, unless it is another's."""
@@ -114,7 +122,8 @@ def begin(config: DictConfig) -> None:
     """
     if "n_trials" in config.hydra.sweeper:
         whole_number(config, "hydra.sweeper.n_trials", 1)
-    folder = make_folders(config)
+    make_folder(config, "paths.runs")  # an engine may want to write there first
+    folder = make_folder(config, "hydra.sweep.dir")
     KnownSweep.holding.enter_context(held(folder, "hydra.sweep.dir"))
     require_ours(config)
     KnownSweep.folder = folder

@@ -1,4 +1,4 @@
-"""Whether a sweep may have the folder that it asks for."""
+"""Whether a sweep, or a run, may have the folder that it asks for."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,20 +13,19 @@ from sleep_lab.training.run_folder import MAY_DIFFER, PLACES
 ELSEWHERE = "choose another hydra.sweep.dir"
 
 
-def make_folders(config: DictConfig) -> Path:
-    """Make the folders of a sweep and of all runs: an engine may want to write there first.
+def make_folder(config: DictConfig, key: str) -> Path:
+    """Make the folder that a config has at `key`, unless it is there.
 
     Raises:
-        InputError: they cannot be made.
+        InputError: it cannot be made.
     """
-    folder = Path(config.hydra.sweep.dir)
-    for key, path in {"paths.runs": Path(config.paths.runs), "hydra.sweep.dir": folder}.items():
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{key}={path} is no folder ({error.strerror}): choose another"
-            ) from error
+    folder = Path(OmegaConf.select(config, key))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{key}={folder} is no folder ({error.strerror}): choose another"
+        ) from error
     return folder
 
 

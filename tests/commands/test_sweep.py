@@ -171,6 +171,10 @@ def test_a_folder_that_is_a_file_is_one_line_that_names_it(command, tmp_path):
     for key, path in {"hydra.sweep.dir": "file", "paths.runs": "file/runs"}.items():
         line = refused(command, "seed=0", f"{key}={path}")
         assert line.startswith(f"{key}={path} is no folder")
+    for path in ("file", "file/run"):
+        ended = command(sweeping([]), f"hydra.run.dir={path}")
+        assert ended.error.startswith(f"error: hydra.run.dir={path} is no folder")
+        assert ended.error.count("\n") == 1
 
 
 def test_a_sweep_that_did_not_begin_is_not_to_be_gone_on_with(command, monkeypatch):
