@@ -17,6 +17,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities import rank_zero_only
@@ -47,8 +48,13 @@ EXTRAS = {
 }
 """Which extra of sleep_lab brings an engine's package."""
 
-
-RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
+LAUNCHERS = {
+    "hydra_joblib_launcher.joblib_launcher.JoblibLauncher": "launchers.JoblibLauncher",
+    "hydra_ray_launcher.ray_launcher.RayLauncher": "launchers.RayLauncher",
+    "hydra_submitit_launcher.submitit_launcher.LocalLauncher": "submitit_jobs.LocalLauncher",
+    "hydra_submitit_launcher.submitit_launcher.SlurmLauncher": "submitit_jobs.SlurmLauncher",
+}
+"""Launchers of Hydra's plugins, and ours that take their place."""
 
 
 def gpus_of_a_job(accelerator: str) -> int:
@@ -58,7 +64,7 @@ def gpus_of_a_job(accelerator: str) -> int:
 
 
 def prefer_our_engines() -> None:
-    """Put our configs of engines, and our launcher for Ray, before those of Hydra's plugins.
+    """Put our configs of engines, and our launchers, before those of Hydra's plugins.
 
     Hydra merges a config with what its store has of the same name, and refuses some of these pairs.
     """
@@ -67,10 +73,10 @@ def prefer_our_engines() -> None:
     for group in ("launcher", "sweeper"):
         for file in (files("sleep_lab.conf") / "hydra" / group).iterdir():
             stored[group].pop(file.name, None)
-    if RAY in plugins.class_name_to_class:
-        from sleep_lab.commands.ray_jobs import SurvivingRayLauncher
-
-        plugins.class_name_to_class[RAY] = SurvivingRayLauncher
+    for theirs, ours in LAUNCHERS.items():
+        if f"hydra_plugins.{theirs}" in plugins.class_name_to_class:
+            launcher = get_class(f"sleep_lab.commands.{ours}")
+            plugins.class_name_to_class[f"hydra_plugins.{theirs}"] = launcher
 
 
 OmegaConf.register_new_resolver("gpus_of_a_job", gpus_of_a_job, replace=True)

@@ -18,6 +18,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from sleep_lab.commands.hydra_command import hydra_command
+from sleep_lab.commands.sweep import in_sweep
 from sleep_lab.data import NightPart, SleepDataModule, describe, restore, write_split
 from sleep_lab.datasets import require_channels
 from sleep_lab.errors import InputError, one_line
@@ -310,12 +311,20 @@ def build_trainer(config: DictConfig) -> pl.Trainer:
     """The trainer with the config's callbacks and loggers.
 
     Raises:
-        InputError: an accelerator that is not here, or an argument that Lightning refuses.
+        InputError: an accelerator that is not here, an argument that Lightning refuses, or
+            several processes in a job of a sweep.
     """
     callbacks, loggers = (all_built(config, group) for group in ("callbacks", "logger"))
-    return instantiate(
+    trainer: pl.Trainer = instantiate(
         config.trainer, callbacks=callbacks, logger=loggers or False, plugins=[WholeCheckpoints()]
     )
+    if trainer.world_size > 1 and in_sweep():
+        # the others would be started by the sweep's command line, and run it once more
+        raise InputError(
+            "several GPUs in one job of a sweep are not possible: trainer.devices=1, or run "
+            "without -m"
+        )
+    return trainer
 
 
 def all_built(config: DictConfig, group: str) -> list[Any]:

@@ -2,10 +2,15 @@
 
 import json
 import os
-import re
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 
 import optuna
 import pytest
@@ -25,6 +30,13 @@ TWO_GPUS = (
     "trainer=cpu",
 )
 """A Ray that believes in two GPUs, on a machine without any."""
+
+DEADLY = (
+    "trainer.max_epochs=3",
+    "+callbacks.death._target_=tests.commands.deaths.Death",
+    "+callbacks.death.log=begun_${callbacks.death.times}.txt",
+)
+"""A training that dies in its second training epoch, `callbacks.death.times` times."""
 
 
 def sweep(folder, *arguments):
@@ -51,6 +63,43 @@ def facts(folder, name="environment.json"):
     """A JSON file of every job that has one, by the job's name."""
     jobs = (folder / "sweep").glob(f"*/{name}")
     return {path.parent.name: json.loads(path.read_text()) for path in jobs}
+
+
+def begun(folder):
+    """The training epochs that were begun, by how often the training was to die."""
+    logs = folder.glob("begun_*.txt")
+    return {path.stem.removeprefix("begun_"): "".join(path.read_text().split()) for path in logs}
+
+
+def free_port():
+    """A port that nothing listens at."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def cluster():
+    """The address of a Ray of its own."""
+    # sockets' names may not be long
+    folder = tempfile.mkdtemp(prefix="ray")
+    port = free_port()
+    head = subprocess.Popen(
+        [
+            Path(sys.executable).with_name("ray"),
+            *("start", "--head", "--block", f"--port={port}"),
+            *("--num-cpus=2", '--resources={"of_the_cluster": 2}', "--include-dashboard=false"),
+            f"--temp-dir={folder}",
+        ],
+        env=os.environ | {"SLEEP_LAB_TRUSTED": "tests.*", "PYTHONPATH": str(REPOSITORY)},
+        start_new_session=True,
+    )
+    yield f"127.0.0.1:{port}"
+    head.terminate()
+    head.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(head.pid, signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_joblib_runs_what_can_run_prepares_each_night_once_and_goes_on_with_what_is_missing(
@@ -104,21 +153,69 @@ def test_ray_gives_each_job_a_gpu_of_its_own_and_two_at_a_time(tmp_path):
         assert all(before[1] < after[0] for before, after in pairwise(own))
 
 
-def test_ray_starts_a_job_that_died_again_and_the_others_do_not_die_with_it(tmp_path):
+@pytest.mark.parametrize(
+    "engine",
+    [("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"), TWO_GPUS],
+    ids=["joblib", "ray"],
+)
+def test_a_job_that_died_goes_on_where_it_was_and_the_others_do_not_notice(tmp_path, engine):
     ended = sweep(
         tmp_path,
-        *TWO_GPUS,
-        "hydra.launcher.ray.remote.max_retries=1",
-        *WATCHED,
-        "+data.nights.log=opened_${data.nights.deadly}.txt",
-        "+data.nights.deadly=true,false",
-        "resume=true",
+        *engine,
+        *DEADLY,
+        "+callbacks.death.times=0,1,9",
+        "hydra.launcher.max_retries=2",
     )
     assert ended.returncode == 2
+    assert "2 of 3 jobs done" in ended.stderr
+    assert "#2 (callbacks.death.times=9): stopped before its end" in ended.stderr
+    assert sorted(facts(tmp_path, "metrics.json")) == ["0", "1"]
+    assert begun(tmp_path) == {"0": "012", "1": "0112", "9": "0111"}
+
+
+def test_a_job_of_submitit_that_died_is_only_one_failed_job(tmp_path):
+    ended = sweep(tmp_path, "hydra/launcher=submitit_local", *DEADLY, "+callbacks.death.times=9,0")
+    assert ended.returncode == 2
     assert "1 of 2 jobs done" in ended.stderr
-    assert re.search(r"#0 \(data\.nights\.deadly=[Tt]rue\): stopped before its end", ended.stderr)
+    assert "#0 (callbacks.death.times=9): stopped before its end" in ended.stderr
     assert list(facts(tmp_path, "metrics.json")) == ["1"]
-    assert (tmp_path / "opened_True.txt").read_text().split() == NIGHTS[:1] * 2
+
+
+def test_a_job_that_slurm_queues_again_goes_on_where_it_was(tmp_path, monkeypatch):
+    command = ("hydra/launcher=submitit_local", *DEADLY, "+callbacks.death.times=1", "seed=0")
+    sweep(tmp_path, *command)
+    assert begun(tmp_path) == {"1": "01"}
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    again = sweep(tmp_path, *command)
+    assert again.returncode == 0, again.stderr
+    assert begun(tmp_path) == {"1": "0112"}
+
+
+def test_several_processes_in_one_job_of_a_sweep_are_refused(tmp_path):
+    ended = sweep(tmp_path, "trainer=cpu", "trainer.devices=2", "+trainer.strategy=ddp", "seed=0,1")
+    assert ended.returncode == 2
+    assert "0 of 2 jobs done" in ended.stderr
+    assert ended.stderr.count("several GPUs in one job of a sweep are not possible") == 2
+
+
+def test_a_job_that_asks_for_more_than_the_machine_has_is_refused_at_once(tmp_path):
+    ended = sweep(tmp_path, *TWO_GPUS, "hydra.launcher.ray.remote.num_gpus=3", "seed=0,1")
+    assert ended.returncode == 2
+    assert "error: each job asks for 3 GPU by hydra.launcher.ray.remote.num_gpus" in ended.stderr
+    assert "this machine has 2; choose trainer=cpu" in ended.stderr
+    assert not facts(tmp_path)
+
+
+def test_ray_goes_to_a_cluster_that_runs_already(tmp_path, cluster):
+    ended = sweep(
+        tmp_path,
+        "hydra/launcher=ray",
+        f"hydra.launcher.ray.init.address={cluster}",
+        "+hydra.launcher.ray.remote.resources={of_the_cluster:1}",
+        "seed=0,1",
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(facts(tmp_path, "metrics.json")) == ["0", "1"]
 
 
 def test_optuna_searches_keeps_failures_as_such_and_goes_on_under_the_same_name(tmp_path):
@@ -153,4 +250,4 @@ def test_submitit_runs_jobs_as_a_cluster_would(tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert "2 of 2 jobs done" in ended.stderr
     assert sorted(facts(tmp_path, "metrics.json")) == ["0", "1"]
-    assert list((tmp_path / "sweep" / ".submitit").rglob("*_log.out"))
+    assert len(list((tmp_path / "sweep" / ".submitit").glob("*_log.out"))) == 2

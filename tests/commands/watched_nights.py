@@ -1,7 +1,5 @@
-"""Simulated nights that note when they are opened, and can kill who opens them."""
+"""Simulated nights that note when they are opened."""
 
-import os
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ class WatchedNight:
 
     night: SimulatedNight
     log: Path
-    deadly: bool
 
     @property
     def id(self) -> str:
@@ -32,16 +29,14 @@ class WatchedNight:
 
     @property
     def identity(self) -> dict[str, Any]:
-        return self.night.identity | {"deadly": self.deadly}
+        return self.night.identity
 
     def open(self) -> Recording:
         with self.log.open("a") as log:
             log.write(f"{self.id}\n")
-        if self.deadly:
-            os.kill(os.getpid(), signal.SIGKILL)
         return self.night.open()
 
 
-def watched_nights(log: str, deadly: bool = False, **arguments: Any) -> list[WatchedNight]:
+def watched_nights(log: str, **arguments: Any) -> list[WatchedNight]:
     """The simulated nights of these arguments, watched."""
-    return [WatchedNight(night, Path(log), deadly) for night in simulated_nights(**arguments)]
+    return [WatchedNight(night, Path(log)) for night in simulated_nights(**arguments)]
