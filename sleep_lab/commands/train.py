@@ -53,7 +53,7 @@ from sleep_lab.training.run_folder import (
     note_scored,
 )
 from sleep_lab.training.wandb_results import log_results
-from sleep_lab.training.wandb_run import closed_in_the_end
+from sleep_lab.training.wandb_run import WandbRun, closed_in_the_end
 from sleep_lab.training.warm_start import WarmStart, fill, freeze
 
 logger = logging.getLogger(__name__)
@@ -102,13 +102,17 @@ def run(config: DictConfig, folder: Path) -> float:
     pl.seed_everything(config.seed, workers=True, verbose=False)
 
     trainer = build_trainer(config)
-    module, data = built(config, trainer, earlier)
-    if trainer.is_global_zero:
-        goes_on = earlier.split is not None
-        write_environment(folder, module.facts["environment"], goes_on)
-        if not goes_on:
-            write_split(folder / "split.json", data.split, plain(config.split))
     with closed_in_the_end(trainer.loggers):
+        for run_logger in trainer.loggers:
+            if isinstance(run_logger, WandbRun):
+                # first of all, so that whatever fails is seen there
+                run_logger.log_hyperparams(plain(config))
+        module, data = built(config, trainer, earlier)
+        if trainer.is_global_zero:
+            goes_on = earlier.split is not None
+            write_environment(folder, module.facts["environment"], goes_on)
+            if not goes_on:
+                write_split(folder / "split.json", data.split, plain(config.split))
         for run_logger in trainer.loggers:
             if isinstance(run_logger, Curves):
                 run_logger.begin(earlier.step)

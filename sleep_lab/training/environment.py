@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 
 import sleep_lab
 from sleep_lab.preparation import PreparedNight
@@ -54,12 +56,23 @@ def environment(seed: int, device: torch.device, nights: Sequence[PreparedNight]
         "device": device_name(device),
         "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "threads": torch.get_num_threads(),
-        "command": shlex.join(sys.argv),
+        "command": command(),
         "seed": seed,
         # the store names its folders by the preparation's fingerprint
         "preparations": sorted({night.folder.parent.name for night in nights}),
         "data": data_fingerprints(nights),
     }
+
+
+def command() -> str:
+    """What was typed; of a job of a sweep, what would run it alone.
+
+    An engine runs its jobs from a program of its own, which would tell nothing.
+    """
+    hydra = HydraConfig.get() if HydraConfig.initialized() else None
+    if hydra is None or hydra.mode != RunMode.MULTIRUN:
+        return shlex.join(sys.argv)
+    return shlex.join([f"{hydra.job.name}.py", *hydra.overrides.task])
 
 
 def versions() -> dict[str, str]:

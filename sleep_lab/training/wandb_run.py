@@ -14,8 +14,8 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 
 from sleep_lab.errors import InputError, one_line
-from sleep_lab.evaluation.sweep import Job, described, told_apart
-from sleep_lab.evaluation.sweep_plan import planned_jobs, told
+from sleep_lab.evaluation.sweep import described
+from sleep_lab.evaluation.sweep_plan import swept_keys, told
 from sleep_lab.whole_file import write_whole
 
 TAGGED = ("data", "encoder", "reducer", "sequence_encoder", "split", "experiment")
@@ -33,7 +33,7 @@ class WandbRun(WandbLogger):
     Args:
         save_dir: the run's folder. Its `wandb/id.txt` has the run's id, so that a training that was
             killed and goes on there does so in the same W&B run.
-        name: what differs in the sweep, else what was typed, else the folder, if None.
+        name: what is swept or searched, else what was typed, else the folder, if None.
         group: the sweep, if None.
         tags: beside the options that were chosen.
         offline: keep the run here, from where `wandb sync` uploads it.
@@ -117,16 +117,15 @@ def run_id(folder: Path) -> str:
 
 
 def run_name(hydra: HydraConf) -> str:
-    """What differs in the sweep, as typed; else what was typed, else the run's folder.
+    """What is swept or searched, with the job's values; else what was typed, else the run's folder.
 
     Args:
         hydra: Hydra's own config of the job.
     """
     overrides = told(hydra.overrides.task)
     if hydra.mode == RunMode.MULTIRUN:
-        jobs = [Job("", planned) for planned in planned_jobs(Path(hydra.sweep.dir))]
-        apart = described(told_apart(Job("", overrides), jobs))
-        if apart:
+        swept = swept_keys(Path(hydra.sweep.dir))
+        if apart := described({key: overrides[key] for key in swept if key in overrides}):
             return apart
     typed = {key: value for key, value in overrides.items() if not key.startswith("logger")}
     return described(typed) or folder_name(Path(hydra.runtime.output_dir))

@@ -7,6 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 import sleep_lab
 from sleep_lab.preparation import prepare
@@ -21,6 +24,11 @@ from sleep_lab.training.environment import (
 from tests.nights import preparation, prepared_night, recording
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _no_job_of_hydra(monkeypatch):
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
 
 
 def from_file(folder, store, seed=0, prep=None):
@@ -125,6 +133,23 @@ def test_another_command_is_no_difference(tmp_path, monkeypatch):
     before = environment(0, CPU, [night])
     monkeypatch.setattr("sys.argv", ["train.py", "resume=true"])
     assert differences(before, environment(0, CPU, [night])) == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "command"),
+    [
+        (RunMode.RUN, "_submit.py /tmp"),
+        (RunMode.MULTIRUN, "train.py seed=3 'data.montage.psg=[A, B]'"),
+    ],
+)
+def test_a_job_of_a_sweep_has_its_own_command_whatever_program_runs_it(
+    tmp_path, monkeypatch, mode, command
+):
+    monkeypatch.setattr("sys.argv", ["_submit.py", "/tmp"])
+    told = {"task": ["seed=3", "data.montage.psg=[A, B]"]}
+    hydra = {"mode": mode, "job": {"name": "train"}, "overrides": told}
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", OmegaConf.create({"hydra": hydra}))
+    assert environment(0, CPU, [prepared_night(tmp_path)])["command"] == command
 
 
 def test_a_checkout_has_a_commit_and_says_whether_it_was_changed(package):

@@ -5,12 +5,14 @@ import hashlib
 import json
 import logging
 import os
+import re
 import struct
 import subprocess
 import sys
 
 import pytest
 import wandb
+from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from pytorch_lightning.loggers import CSVLogger
@@ -28,6 +30,7 @@ from sleep_lab.training.wandb_run import (
     sweep_name,
 )
 from tests.conftest import REPOSITORY, SMALL
+from tests.evaluation.sweeps import make_multirun
 
 
 def records(path):
@@ -229,7 +232,7 @@ def test_the_runs_of_a_sweep_are_one_group_and_called_by_what_differs(
     assert [only(sweep / number, "exit").exit_code for number in "01"] == [0, 1]
 
 
-@pytest.mark.parametrize("moment", ["log_hyperparams", "fit"])
+@pytest.mark.parametrize("moment", ["log_hyperparams", "built", "fit"])
 def test_a_run_that_fails_at_any_moment_is_closed_as_failed(
     workplace, command, tmp_path, monkeypatch, moment
 ):
@@ -251,6 +254,16 @@ def test_a_run_that_fails_at_any_moment_is_closed_as_failed(
     assert outcome.last_line == f"error: made to fail in {moment}"
     assert wandb.run is None
     assert only(tmp_path / "run", "exit").exit_code == 1
+    config, _, _ = logged(tmp_path / "run")
+    assert config["seed"] == 0
+
+
+def test_a_run_that_is_refused_is_in_no_wandb(workplace, command):
+    folder = workplace / "runs" / "small"
+    outcome = command(train_main, *SMALL, "logger=wandb", f"hydra.run.dir={folder}")
+    assert "holds a run already" in outcome.last_line
+    assert wandb.run is None
+    assert not (folder / "wandb").exists()
 
 
 def test_a_run_that_was_never_opened_is_not_opened_to_be_closed(tmp_path):
@@ -318,11 +331,50 @@ def test_a_run_is_called_by_what_was_typed_or_by_its_folder(tmp_path):
     assert sweep_name(job(tmp_path)) is None
 
 
-def test_a_search_which_has_no_plan_is_called_by_what_its_job_was_told(tmp_path):
-    config = job(tmp_path, "optimizer.lr=0.001", "encoder=seq_sleep")
+SEARCHED = ["reducer=choice(max_pool,attention)", "optimizer.lr=tag(log,interval(1e-4,1e-2))"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "params", "name"),
+    [
+        (SEARCHED, None, "reducer=max_pool optimizer.lr=0.001"),
+        (["data=dodh"], {"+x": "range(3)"}, "x=2"),
+        (["reducer=max_pool"], {"reducer": "max_pool,attention", "+x": "range(3)"}, "x=2"),
+        # nothing is swept, or nothing tells: what was typed
+        (["data=dodh"], None, "optimizer.lr=0.001 data=dodh reducer=max_pool x=2"),
+        (["optimizer.lr=interval("], None, "optimizer.lr=0.001 data=dodh reducer=max_pool x=2"),
+    ],
+)
+def test_a_job_of_a_search_is_called_by_what_is_searched(tmp_path, typed, params, name):
+    sweep = tmp_path / "sweeps"
+    sweep.mkdir()
+    make_multirun(sweep, typed, sweeper="optuna.Sweeper", params=params)
+    config = job(tmp_path, "optimizer.lr=0.001", "data=dodh", "reducer=max_pool", "+x=2")
     config.mode = RunMode.MULTIRUN
-    assert run_name(config) == "optimizer.lr=0.001 encoder=seq_sleep"
+    assert run_name(config) == name
     assert sweep_name(config) == "sweeps"
+
+
+def test_every_sweeper_leaves_word_of_what_is_swept(command, tmp_path, monkeypatch):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    names = []
+
+    def trained(config, folder):
+        names.append(run_name(HydraConfig.get()))
+        return 0.5
+
+    monkeypatch.setattr(training, "run", trained)
+    command(
+        train_main,
+        "-m",
+        *SMALL,
+        "hydra/sweeper=optuna",
+        "hydra.sweeper.n_trials=2",
+        "encoder.hidden=int(interval(12,14))",
+        "hydra.sweep.dir=search",
+    )
+    assert len(names) == 2
+    assert all(re.fullmatch(r"encoder\.hidden=1[234]", name) for name in names)
 
 
 def test_a_name_and_tags_are_cut_to_what_wandb_takes(tmp_path):
