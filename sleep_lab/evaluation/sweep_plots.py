@@ -1,7 +1,6 @@
 """The picture of a sweep: curves over a number that it varies, or a row for each setting."""
 
 import math
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from sleep_lab.evaluation.metrics import Floats
 from sleep_lab.evaluation.plots import save_figure
+from sleep_lab.evaluation.setting_label import broken
 from sleep_lab.evaluation.sweep import FOLD, SEED, TRIAL, Search, number_of, shortened
 from sleep_lab.evaluation.sweep_scores import SCORES, ScoredSetting
 from sleep_lab.evaluation.time_axis import INK
@@ -60,7 +60,9 @@ def plot_sweep(settings: Sequence[ScoredSetting], path: Path, search: Search | N
 
 
 def sweep_figure(settings: Sequence[ScoredSetting], search: Search | None = None) -> Figure | None:
-    """Kappa, accuracy and macro F1 of the settings; None if fewer than two have scores.
+    """Kappa, accuracy and macro F1 of the settings; None without two that have any.
+
+    A score that is undefined in all of them is left out.
 
     Against a number that the settings differ in, a curve for each of the rest's combinations, if
     these are at most 8; otherwise a row for each setting, the best kappa at the top. With the
@@ -68,7 +70,7 @@ def sweep_figure(settings: Sequence[ScoredSetting], search: Search | None = None
     whose numbers are drawn at random, are not joined.
     """
     shown = [setting for setting in settings if setting.scores]
-    if len(shown) < 2:
+    if len(shown) < 2 or not _defined(shown):
         return None
     keys = list(dict.fromkeys(key for setting in shown for key in setting.setting.overrides))
     number = _numeric_key(shown, keys)
@@ -86,7 +88,11 @@ def _curve_figure(
     names: Sequence[str],
     joined: bool,
 ) -> Figure:
-    figure, panels = _panels(6.4, _footnote(settings, "band" if joined else "line"))
+    footnote = _footnote(settings, "band" if joined else "line")
+    figure, panels = _panels(6.4, footnote, _defined(settings))
+    first, *more = panels.values()
+    for axes in more:
+        axes.sharex(first)  # also where a score is undefined in the outer settings
     ordered = sorted(settings, key=lambda setting: _x(setting, number))
     for score, axes in panels.items():
         for look, name in enumerate(names):
@@ -126,7 +132,7 @@ def _draw_curve(
     for at, setting in zip(x, curve, strict=True):
         dots = _dots(setting, score)
         axes.scatter([at] * len(dots), dots, s=16, color=colour, alpha=0.3, linewidths=0, zorder=2)
-    if joined:
+    if joined and len(curve) > 1:
         axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0, zorder=1)
     else:
         axes.vlines(x, low, high, color=colour, linewidth=1.5)
@@ -136,11 +142,9 @@ def _draw_curve(
 
 def _row_figure(settings: Sequence[ScoredSetting], keys: Sequence[str]) -> Figure:
     best_first = sorted(settings, key=_kappa, reverse=True)
-    labels = [
-        "\n".join(textwrap.wrap(_name(setting, keys), LABEL_CHARACTERS)) for setting in best_first
-    ]
+    labels = ["\n".join(broken(_name(setting, keys), LABEL_CHARACTERS)) for setting in best_first]
     heights = np.array([0.16 + 0.2 * (1 + label.count("\n")) for label in labels])
-    figure, panels = _panels(2.1 + heights.sum(), _footnote(settings, "line"))
+    figure, panels = _panels(2.1 + heights.sum(), _footnote(settings, "line"), _defined(settings))
     rows = heights.cumsum() - heights / 2
     for score, axes in panels.items():
         mean, low, high = _values(best_first, score)
@@ -159,12 +163,18 @@ def _row_figure(settings: Sequence[ScoredSetting], keys: Sequence[str]) -> Figur
     return figure
 
 
-def _panels(height: float, footnote: str) -> tuple[Figure, dict[str, Axes]]:
+def _defined(settings: Sequence[ScoredSetting]) -> list[str]:
+    """The scores that have a panel: those that are defined in some setting."""
+    return [score for score in PANELS if np.isfinite(_values(settings, score)[0]).any()]
+
+
+def _panels(height: float, footnote: str, scores: Sequence[str]) -> tuple[Figure, dict[str, Axes]]:
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12, wspace=0.03)
     figure = Figure(figsize=(16, height), dpi=100, layout=layout)
     figure.supxlabel(footnote, fontsize=11, color="#555555", x=0.01, ha="left")
     panels = {}
-    for score, axes in zip(PANELS, figure.subplots(1, len(PANELS)), strict=True):
+    row = figure.subplots(1, len(scores), squeeze=False)[0]
+    for score, axes in zip(scores, row, strict=True):
         axes.set_title(PANELS[score], loc="left", fontsize=14, color=INK, pad=10)
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color("#888888")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sleep_lab.evaluation.bootstrap import Resampling, bca_interval, mean_over_nights
 from sleep_lab.evaluation.metrics import Floats, mean_and_std, scores_of
@@ -35,6 +36,7 @@ class Collected:
         std: likewise, the population's standard deviation.
         interval: (2, 9) 95 % BCa bootstrap interval of the mean; nan if fewer than 3 were drawn.
         pooled: the scores of the sum of the confusion matrices.
+        undefined: in how many nights each score is undefined, which mean and std leave out.
     """
 
     over: str
@@ -46,6 +48,7 @@ class Collected:
     std: Floats
     interval: Floats
     pooled: Floats
+    undefined: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +101,7 @@ def collected(jobs: Sequence[Job]) -> Collected | None:
         std=std,
         interval=_interval(units),
         pooled=score_values(pooled),
+        undefined=np.isnan(nights).sum(0),
     )
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sleep_lab.evaluation.metrics import Floats
+from sleep_lab.evaluation.setting_label import Label, longest_piece
 from sleep_lab.evaluation.summary import OVERALL
 from sleep_lab.evaluation.sweep import (
     FOLD,
@@ -31,36 +32,44 @@ from sleep_lab.evaluation.sweep_scores import SCORES, Collected, ScoredSetting
 REPETITION_NAMES = {FOLD: "Fold", TRIAL: "Trial", SEED: "Seed"}
 HEADINGS = ("Accuracy", "Kappa", "Wtd. F1", "Macro F1")
 TO = "\N{EN DASH}"
+NARROWEST, WIDEST = 12, 13
+"""Characters between which the settings' column is as wide as their longest piece."""
+
 UNDEFINED = np.full(len(SCORES), np.nan)
 
 
 def setting_table(settings: Sequence[ScoredSetting]) -> Table:
     """Three lines for each setting: mean and deviation, the mean's interval, and pooled.
 
+    A fourth says in how many nights a score is undefined, where one is in any.
     Kappa is from -1 to 1, everything else in percent.
     """
     table = _table("Settings (%)")
-    table.add_column("Setting", overflow="fold", min_width=12)
+    names = [_label(setting, whole=True) for setting in settings]
+    _add_setting_column(table, names)
     table.add_column("Over", no_wrap=True)
     for heading in HEADINGS:
         table.add_column(heading, no_wrap=True)
-    for setting in settings:
+    for name, setting in zip(names, settings, strict=True):
         done = sum(scores is not None for scores in setting.of_jobs)
-        name = described(setting.setting.overrides) or "-"
-        label = Text(f"{name}\n{done} of {_counted(len(setting.of_jobs), 'jobs')}")
+        label = Label(f"{name}\n{done} of {_counted(len(setting.of_jobs), 'jobs')}")
         scores = setting.scores
         if scores is None:
             table.add_row(label, end_section=True)
             continue
         spread = zip(_cells(scores.mean), _cells(scores.std), strict=True)
-        lines = zip(
-            [mean if mean == "-" else f"{mean} ± {std}" for mean, std in spread],
-            _ranges(scores.interval),
-            _cells(scores.pooled),
-            strict=True,
-        )
-        over = f"{_counted(scores.number, scores.over)}\ninterval\npooled"
-        table.add_row(label, over, *map("\n".join, lines), end_section=True)
+        lines = {
+            _counted(scores.number, scores.over): [
+                mean if mean == "-" else f"{mean} ± {std}" for mean, std in spread
+            ],
+            "interval": _ranges(scores.interval),
+            "pooled": _cells(scores.pooled),
+        }
+        undefined = scores.undefined[: len(OVERALL)].tolist()
+        if any(undefined):
+            lines["undefined"] = [f"in {_counted(n, 'nights')}" if n else "" for n in undefined]
+        columns = zip(*lines.values(), strict=True)
+        table.add_row(label, "\n".join(lines), *map("\n".join, columns), end_section=True)
     return table
 
 
@@ -70,9 +79,12 @@ def setting_caption(settings: Sequence[ScoredSetting]) -> str:
     over = " or ".join(dict.fromkeys(score.over for score in scores))
     resampled = " or ".join(dict.fromkeys(score.resampled for score in scores))
     of_trials = " of each trial's mean over its test nights" if "trials" in over else ""
+    left_out = any(score.undefined[: len(OVERALL)].any() for score in scores)
+    undefined = " Means leave out the nights in which a score is undefined." * left_out
     return (
         f"Mean ± population standard deviation over {over}{of_trials}; 95 % BCa bootstrap interval "
         f"of the mean over {resampled}; scores of all nights' epochs together (pooled)."
+        f"{undefined}"
     )
 
 
@@ -89,8 +101,9 @@ def job_table(
     repetitions = _repetitions(settings)
     several = len(settings) > 1 or not repetitions
     table = _table(f"{_job_title(repetitions, search)}: mean over test nights (%)")
+    labels = [_label(setting, whole=intervals or not search) for setting in settings]
     if several:
-        table.add_column("Setting", overflow="fold", min_width=12)
+        _add_setting_column(table, labels)
     for heading in (*(REPETITION_NAMES[key] for key in repetitions), "Job", "Min-\nutes"):
         table.add_column(heading, overflow="fold")
     if search:
@@ -98,20 +111,17 @@ def job_table(
     for heading in ("Nights", *(["Epochs"] if intervals else []), *HEADINGS):
         table.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
     best = next((job.best_score for job in _jobs(settings)), None)
-    for setting in settings:
-        told = setting.setting.overrides
-        if search and not intervals:
-            told = {key: shortened(value) for key, value in told.items()}
-        label = described(told) or "-"
+    for label, setting in zip(labels, settings, strict=True):
+        name = label
         for job, scores in zip(setting.setting.jobs, setting.of_jobs, strict=True):
-            row = [Text(label)] if several else []
+            row: list[Text] = [Label(name)] if several else []
             row += [Text(job.overrides.get(key, "-")) for key in repetitions]
             row += [Text(job.name or "-"), Text(_minutes(job))]
             if search:
                 mark = "best " if job.best_score == best is not None else ""
                 row.append(Text("-" if job.best_score is None else f"{mark}{job.best_score:.4f}"))
             table.add_row(*row, *_job_scores(scores, intervals))
-            label = label if intervals else ""
+            name = label if intervals else ""
         table.add_section()
     return table
 
@@ -146,10 +156,11 @@ def markdown(settings: Sequence[ScoredSetting], search: Search | None) -> str:
 
 
 def csv_text(settings: Sequence[ScoredSetting]) -> str:
-    """Everything at full precision: five rows for each job, then five for each setting.
+    """Everything at full precision: six rows for each job, then six for each setting.
 
     Column "of" says whose scores these are, and "value" what: their mean or std over what "over"
-    names, the low or high end of the mean's interval, which is over what "over" names, or pooled.
+    names, the low or high end of the mean's interval, which is over what "over" names, pooled, or
+    in how many nights they are undefined.
     """
     keys = what_differs(_jobs(settings))
     facts = ("nights", "epochs", "training_s", "best_score")
@@ -185,6 +196,7 @@ def _value_rows(scores: Collected) -> Iterator[dict[str, Any]]:
         ("low", scores.resampled, low),
         ("high", scores.resampled, high),
         ("pooled", "epochs", scores.pooled),
+        ("undefined", "nights", scores.undefined),
     ):
         plain = ("" if math.isnan(number) else number for number in values.tolist())
         counts = {"nights": scores.nights, "epochs": scores.epochs}
@@ -197,6 +209,16 @@ def _jobs(settings: Sequence[ScoredSetting]) -> list[Job]:
 
 def _counted(number: int, things: str) -> str:
     return f"{number} {things if number != 1 else things.removesuffix('s')}"
+
+
+def _label(setting: ScoredSetting, whole: bool) -> str:
+    told = setting.setting.overrides
+    return described(told if whole else {k: shortened(v) for k, v in told.items()}) or "-"
+
+
+def _add_setting_column(table: Table, labels: Sequence[str]) -> None:
+    width = min(max(longest_piece(labels), NARROWEST), WIDEST)
+    table.add_column("Setting", min_width=width)
 
 
 def _repetitions(settings: Sequence[ScoredSetting]) -> list[str]:

@@ -10,9 +10,9 @@ from sklearn.metrics import cohen_kappa_score, f1_score
 
 from sleep_lab.errors import InputError
 from sleep_lab.evaluation.collect import main
-from sleep_lab.evaluation.sweep import jobs_of, settings_of
+from sleep_lab.evaluation.sweep import jobs_of, search_of, settings_of
 from sleep_lab.evaluation.sweep_scores import SCORES, collected
-from sleep_lab.evaluation.sweep_tables import job_table, setting_table
+from sleep_lab.evaluation.sweep_tables import job_table, setting_caption, setting_table
 from sleep_lab.held_folder import held
 from tests.evaluation.sweeps import (
     hypnograms,
@@ -120,6 +120,50 @@ def test_the_terminal_s_tables_fit_80_columns(sweep):
     for word in ("encoder=seq_", "Fold", "Seed", "6 of 6 jobs", "pooled", "12 nights"):
         assert word in shown
     assert "…" not in shown
+
+
+@pytest.mark.parametrize("search", [True, False])
+def test_at_80_columns_no_number_of_a_setting_is_broken(tmp_path, search):
+    for number, lr in enumerate(("0.00161", "0.00099", "0.0012520653814999472")):
+        told = [f"optimizer.lr={lr}", "encoder.hidden=48"]
+        nights = {f"{n}": hypnograms(10 * number + n, 40) for n in range(3)}
+        make_job(tmp_path / str(number), told, nights, {"best_score": 0.5 + number, "seconds": 6e3})
+    if search:
+        make_search(tmp_path)
+    found = settings(tmp_path)
+    tables = [
+        job_table(found, search_of(tmp_path)),
+        *([] if search else [setting_table(found[:2])]),
+    ]
+    shown = text_of(*tables, width=80)
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    for number in ("0.00161", "0.00099", *(["0.00125"] if search else [])):
+        assert shown.count(number) == len(tables)
+
+
+def test_it_is_said_in_how_many_nights_a_score_is_undefined(sweep):
+    wake = (np.zeros(10, int), np.zeros(10, int))
+    assert "undefined" not in text_of(setting_table(settings(sweep)))
+    assert "undefined" not in setting_caption(settings(sweep))
+    for number in ("0", "1"):
+        shutil.rmtree(sweep / number)
+        told = ["data=simulated", "encoder=simple_sleep", "split.fold=0", f"seed={number}"]
+        make_job(sweep / number, told, {"wake": wake, "night": hypnograms(0, 30)})
+    main([str(sweep)])
+    lines = text_of(setting_table(settings(sweep))).splitlines()
+    (line,) = (line for line in lines if "undefined" in line)
+    assert line.split() == ["undefined", "in", "2", "nights"]  # kappa's alone
+    markdown = (sweep / "collected.md").read_text()
+    assert "|  | undefined |  | in 2 nights |  |  |" in markdown
+    assert "Means leave out the nights in which a score is undefined." in markdown
+    undefined, other = rows(sweep, "setting", "undefined")
+    assert (undefined["cohen_kappa"], undefined["accuracy"], undefined["over"]) == (
+        "2",
+        "0",
+        "nights",
+    )
+    assert other["cohen_kappa"] == "0"
 
 
 def test_jobs_without_scores_are_listed_and_do_not_count(sweep, capsys):

@@ -205,11 +205,56 @@ def test_the_points_of_a_search_are_not_joined():
     assert "line: 95 % BCa" in figure.get_supxlabel()
 
 
+def test_a_curve_of_one_point_shows_its_interval_as_well():
+    told = [{"x": 1, "encoder": "chambon"}, {"x": 2, "encoder": "chambon"}, {"x": 2}]
+    settings, figure = drawn(jobs(*told))
+    (line,) = figure.axes[0].collections[-1].get_segments()
+    assert line[:, 0].tolist() == [2, 2]
+    assert line[:, 1] == pytest.approx(settings[2].scores.interval[:, SCORES.index("cohen_kappa")])
+
+
 def test_there_is_no_interval_where_there_are_fewer_than_three():
     _, figure = drawn([job(n, nights=2, optimizer__lr=lr) for n, lr in enumerate((0.1, 0.2))])
     assert figure.get_supxlabel() == "Mean over nights"
     (band,) = (c for c in figure.axes[0].collections if len(c.get_paths()) == 0)
     assert band.get_array() is None
+
+
+def without(score, found):
+    """The same jobs, whose score is undefined in all nights."""
+    for one in found:
+        for values in one.scores.nights.values():
+            values[SCORES.index(score)] = np.nan
+    return found
+
+
+@pytest.mark.parametrize("values", [(1, 2, 5), ("max_pool", "attention")])
+def test_a_score_that_is_undefined_everywhere_has_no_panel(values):
+    _, figure = drawn(without("cohen_kappa", jobs(*({"x": value} for value in values))))
+    assert [axes.get_title(loc="left") for axes in figure.axes] == PANELS[1:]
+    assert_readable(figure)
+    if "max_pool" in values:
+        labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+        assert sorted(labels) == sorted(values)
+
+
+def test_settings_without_any_defined_score_have_no_picture():
+    found = jobs({"x": 1}, {"x": 2})
+    for score in ("accuracy", "cohen_kappa", "macro_f1"):
+        without(score, found)
+    _, figure = drawn(found)
+    assert figure is None
+
+
+@pytest.mark.parametrize("values", [(1, 2, 5, 10), (1e-5, 1e-4, 1e-3)])
+def test_all_panels_span_all_settings_also_where_a_score_is_undefined(values):
+    first, *rest = jobs(*({"x": value} for value in values))
+    _, figure = drawn([*without("cohen_kappa", [first]), *rest])
+    limits = {axes.get_xlim() for axes in figure.axes}
+    assert len(limits) == 1
+    ((low, high),) = limits
+    assert low < values[0]
+    assert high > values[-1]
 
 
 @pytest.mark.parametrize("number", [2, 7, 40])
