@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from hydra.core.singleton import Singleton
@@ -19,13 +20,17 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from sleep_lab.errors import InputError
+from sleep_lab.errors import InputError, one_line
 from sleep_lab.experiment import plain
 
 logger = logging.getLogger(__name__)
 
 DIED = JobReturn(status=JobStatus.COMPLETED)
 """What a job comes to whose process died as often as it was started."""
+
+
+class DeathError(Exception):
+    """The process of a job died; the text says how."""
 
 
 def going_on(task: TaskFunction) -> TaskFunction:
@@ -62,8 +67,12 @@ class SurvivingLauncher(Launcher):
         """Start a job."""
 
     @abstractmethod
-    def end(self, run: Future[JobReturn]) -> JobReturn | None:
-        """What an ended job came to; None if its process died."""
+    def end(self, run: Future[JobReturn]) -> JobReturn:
+        """What an ended job came to.
+
+        Raises:
+            DeathError: its process died.
+        """
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -83,14 +92,14 @@ class SurvivingLauncher(Launcher):
                 running[self.begin(number, overrides[number], task)] = number
             for ended in wait(running, return_when=FIRST_COMPLETED).done:
                 number = running.pop(ended)
-                result = self.end(ended)
-                again = result is None and starts[number] <= self.max_retries
-                if result is None:
-                    logger.error("job %d died%s", number, ", and is started again" * again)
-                if again:
-                    waiting.append(number)
-                else:
-                    results[number] = result or DIED
+                try:
+                    results[number] = self.end(ended)
+                except DeathError as death:
+                    logger.error("job %d died: %s", number, death)
+                    if starts[number] <= self.max_retries:
+                        waiting.append(number)
+                    else:
+                        results[number] = DIED
         return [results[number] for number in overrides]
 
 
@@ -128,27 +137,24 @@ class JoblibLauncher(SurvivingLauncher):
         from joblib.externals.loky import ProcessPoolExecutor
 
         threads = os.environ.get("OMP_NUM_THREADS", str(self.threads))
-        process = (
-            self.idle.pop()
-            if self.idle
-            else ProcessPoolExecutor(1, env={"OMP_NUM_THREADS": threads})
-        )
+        new = partial(ProcessPoolExecutor, 1, env={"OMP_NUM_THREADS": threads})
+        process = self.idle.pop() if self.idle else new()
         run: Future[JobReturn] = process.submit(
             execute_job, number, overrides, self.context, self.config, task, Singleton.get_state()
         )
         self.processes[run] = process
         return run
 
-    def end(self, run: Future[JobReturn]) -> JobReturn | None:
-        """Keep the process for the next job, if it lives."""
+    def end(self, run: Future[JobReturn]) -> JobReturn:
+        """What a job came to; its process is kept for the next one, if it lives."""
         from joblib.externals.loky import BrokenProcessPool
 
         process = self.processes.pop(run)
         try:
             result = run.result()
-        except BrokenProcessPool:
+        except BrokenProcessPool as error:
             process.shutdown()
-            return None
+            raise DeathError(one_line(error)) from error
         self.idle.append(process)
         return result
 
@@ -182,36 +188,43 @@ class RayLauncher(SurvivingLauncher):
             start_ray(self.options.init)
         except ConnectionError as error:
             raise InputError(
-                f"hydra.launcher.ray.init.address={self.options.init.address}: no Ray runs there; "
-                "start it by ray start --head, or leave the address out to compute on this machine"
+                f"hydra.launcher.ray.init.address={self.options.init.address}: no Ray runs there, "
+                "or it asks for a token; start it by ray start --head, set RAY_AUTH_MODE=token, or "
+                "leave the address out to compute on this machine"
             ) from error
-        if self.options.init.address is None:
+        if self.options.init.address == "local":
             require_resources(self.options.remote)
         return super().launch(job_overrides, initial_job_idx)
 
     def begin(self, number: int, overrides: list[str], task: TaskFunction) -> Future[JobReturn]:
         """Give a job to Ray."""
-        from hydra_plugins.hydra_ray_launcher._launcher_util import launch_job_on_ray
+        import ray
 
         config: Any = self.context.config_loader.load_sweep_config(self.config, overrides)
         OmegaConf.set_struct(config, False)
         config.hydra.job.id = f"{config.hydra.job.name}_{number}"
         config.hydra.job.num = number
         # Ray would start it again as it was, and it would find what it has left
-        asked = OmegaConf.create({**plain(self.options.remote), "max_retries": 0})
-        run: Future[JobReturn] = launch_job_on_ray(
-            self.context, asked, config, task, Singleton.get_state()
-        ).future()
-        return run
+        remote = ray.remote(**plain(self.options.remote) | {"max_retries": 0})(_run_in)
+        run = remote.remote(Path.cwd(), self.context, config, task, Singleton.get_state())
+        return run.future()
 
-    def end(self, run: Future[JobReturn]) -> JobReturn | None:
+    def end(self, run: Future[JobReturn]) -> JobReturn:
         """What Ray says of a job."""
         import ray
 
         try:
             return run.result()
-        except ray.exceptions.RayError:
-            return None
+        except ray.exceptions.RayError as error:
+            raise DeathError(one_line(getattr(error, "cause", error))) from error
+
+
+def _run_in(folder: Path, *job: Any) -> JobReturn:
+    """Run a job in the folder of the sweep's command, not where the machine's Ray was started."""
+    from hydra_plugins.hydra_ray_launcher._launcher_util import _run_job
+
+    os.chdir(folder)
+    return _run_job(*job)
 
 
 def require_resources(asked: DictConfig) -> None:

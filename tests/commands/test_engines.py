@@ -79,8 +79,10 @@ def free_port():
 
 
 @pytest.fixture
-def cluster():
+def cluster(monkeypatch):
     """The address of a Ray of its own."""
+    # without it the cluster asks for a token if this user has one
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     # sockets' names may not be long
     folder = tempfile.mkdtemp(prefix="ray")
     port = free_port()
@@ -185,6 +187,8 @@ def test_a_job_that_slurm_queues_again_goes_on_where_it_was(tmp_path, monkeypatc
     command = ("hydra/launcher=submitit_local", *DEADLY, "+callbacks.death.times=1", "seed=0")
     sweep(tmp_path, *command)
     assert begun(tmp_path) == {"1": "01"}
+    # only the job is started again, not the command, which would find its own sweep
+    shutil.rmtree(tmp_path / "sweep" / "0" / ".hydra")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     again = sweep(tmp_path, *command)
     assert again.returncode == 0, again.stderr
