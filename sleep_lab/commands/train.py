@@ -44,7 +44,7 @@ from sleep_lab.models import build
 from sleep_lab.models.weights import load_model, store_temperature
 from sleep_lab.training import MONITORS, Curves, StagingModule, WholeCheckpoints
 from sleep_lab.training.environment import environment, write_environment
-from sleep_lab.training.interruption import Interruption, interruptible
+from sleep_lab.training.interruption import Interruption, InterruptionHeard, interruptible
 from sleep_lab.training.run_folder import (
     BEST,
     EarlierRun,
@@ -227,8 +227,10 @@ def fit(
     """
     if last is not None:
         logger.info("going on from %s", last)
+    heard = InterruptionHeard()
+    trainer.callbacks.insert(0, heard)  # type: ignore[attr-defined]
     try:
-        with interruptible():
+        with interruptible(heard):
             trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     except Interruption:
         logger.warning(

@@ -5,6 +5,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
 
 
 class Interruption(BaseException):
@@ -15,9 +18,31 @@ class Interruption(BaseException):
     """
 
 
+class InterruptionHeard(pl.Callback):
+    """Raises the Interruption once more at the end of a batch.
+
+    Where Ctrl-C falls into a destructor, Python ignores what it raises.
+    """
+
+    def __init__(self) -> None:
+        self.pressed = False
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        """Raise it if Ctrl-C was pressed."""
+        del trainer, pl_module
+        if self.pressed:
+            raise Interruption
+
+
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """While it is open, the first Ctrl-C is an Interruption; any other is what it ever was."""
+def interruptible(heard: InterruptionHeard) -> Iterator[None]:
+    """While it is open, the first Ctrl-C is an Interruption; any other is what it ever was.
+
+    Args:
+        heard: told of Ctrl-C; a callback of the training.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -26,6 +51,7 @@ def interruptible() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         del number, frame
         signal.signal(signal.SIGINT, usual)
+        heard.pressed = True
         raise Interruption
 
     signal.signal(signal.SIGINT, interrupt)
