@@ -356,7 +356,6 @@ def test_a_job_of_a_search_is_called_by_what_is_searched(tmp_path, typed, params
 
 
 def test_every_sweeper_leaves_word_of_what_is_swept(command, tmp_path, monkeypatch):
-    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     names = []
 
     def trained(config, folder):
